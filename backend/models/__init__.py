@@ -1,0 +1,26 @@
+"""SQLAlchemy tables, nothing else."""
+
+from backend.models.ai_training import Activation, AIModelVersion, AITrainingSample, FeatureSchema, Forecast, Strategy
+from backend.models.base import Base
+from backend.models.market import Candle, Feed
+from backend.models.operations import Alarm, AuditEntry, JobRun, Lease
+from backend.models.trading import Fill, Position, TradeLog
+
+__all__ = [
+    "AIModelVersion",
+    "AITrainingSample",
+    "Activation",
+    "Alarm",
+    "AuditEntry",
+    "Base",
+    "Candle",
+    "Feed",
+    "FeatureSchema",
+    "Fill",
+    "Forecast",
+    "JobRun",
+    "Lease",
+    "Position",
+    "Strategy",
+    "TradeLog",
+]

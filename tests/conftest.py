@@ -1,0 +1,54 @@
+"""Fixtures every test may use: a migrated database, settings, and the real candles where they are present."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from backend.database import Database
+from backend.models import Base
+from backend.settings import Settings, load_settings
+
+ROOT = Path(__file__).resolve().parent.parent
+ADMIN_TOKEN = "an-admin-token-for-tests-only"
+TRADER_TOKEN = "a-trader-token-for-tests-only"
+
+
+@pytest.fixture
+def market_data() -> Path:
+    """The folder of real candle files; the test is skipped where it is absent."""
+    folder = ROOT.parent / "shared" / "market-data"
+    if not folder.is_dir():
+        pytest.skip("real candle files are not beside this checkout")
+    return folder
+
+
+@pytest.fixture
+def now() -> datetime:
+    """A fixed wall clock."""
+    return datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of a service without a market, with everything it writes under the test's own folder."""
+    return load_settings(
+        environ={
+            "QT_ADMIN_TOKEN": ADMIN_TOKEN,
+            "QT_TRADER_TOKEN": TRADER_TOKEN,
+            "QT_MARKET": "off",
+            "QT_DATABASE_URL": f"sqlite:///{tmp_path / 'quantum_trader.db'}",
+            "QT_MODEL_DIR": str(tmp_path / "models"),
+        },
+        env_file=None,
+    )
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    """An empty SQLite database with every table; the migrations' own tests prove that they make the same."""
+    database = Database(settings.database_url)
+    Base.metadata.create_all(database.engine)
+    yield database
+    database.close()
