@@ -1,0 +1,161 @@
+"""The migrations make exactly the tables of the models, can be undone, and guard what must never happen."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect, text
+from sqlalchemy.exc import IntegrityError
+
+from backend import migrations
+from backend.database import Database, open_engine
+from backend.models import Base
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'folder' / 'quantum_trader.db'}"
+
+
+def table_names(url: str) -> set[str]:
+    engine = open_engine(url)
+    try:
+        return set(inspect(engine).get_table_names())
+    finally:
+        engine.dispose()
+
+
+def differences(url: str) -> list[object]:
+    engine = open_engine(url)
+    try:
+        with engine.connect() as connection:
+            context = MigrationContext.configure(
+                connection, opts={"compare_type": True, "compare_server_default": True}
+            )
+            return list(compare_metadata(context, Base.metadata))
+    finally:
+        engine.dispose()
+
+
+def test_the_migrations_make_exactly_the_tables_of_the_models(url: str) -> None:
+    migrations.upgrade(url)
+
+    assert differences(url) == []
+    assert migrations.current_is_head(url)
+
+
+def test_the_migrated_constraints_and_partial_indexes_are_those_of_the_models(url: str, tmp_path: Path) -> None:
+    migrations.upgrade(url)
+    made = open_engine(f"sqlite:///{tmp_path / 'made.db'}")
+    Base.metadata.create_all(made)
+    migrated = open_engine(url)
+
+    for table in Base.metadata.tables:
+        for question in ("get_check_constraints", "get_unique_constraints", "get_indexes", "get_foreign_keys"):
+            answers = [sorted(map(repr, getattr(inspect(engine), question)(table))) for engine in (migrated, made)]
+            assert answers[0] == answers[1], (table, question)
+    made.dispose()
+    migrated.dispose()
+
+
+def test_the_migrations_can_be_undone_and_done_again(url: str) -> None:
+    migrations.upgrade(url)
+    migrations.downgrade(url, "base")
+
+    assert table_names(url) <= {"alembic_version"}
+    assert not migrations.current_is_head(url)
+
+    migrations.upgrade(url)
+    assert {"ai_training_samples", "ai_model_versions", "trade_logs"} <= table_names(url)
+
+
+def test_migrating_twice_changes_nothing(url: str) -> None:
+    migrations.upgrade(url)
+    migrations.upgrade(url)
+
+    assert differences(url) == []
+
+
+def test_asking_after_the_revision_creates_no_database(url: str, tmp_path: Path) -> None:
+    assert not migrations.current_is_head(url)
+    assert not (tmp_path / "folder").exists()
+
+
+def test_alembic_upgrade_head_works_from_the_root_as_the_document_says(tmp_path: Path) -> None:
+    target = f"sqlite:///{tmp_path / 'by-alembic.db'}"
+
+    finished = subprocess.run(
+        [sys.executable, "-m", "alembic", "upgrade", "head"],
+        cwd=ROOT,
+        env={"QT_DATABASE_URL": target, "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert finished.returncode == 0, finished.stderr
+    assert "ai_training_samples" in table_names(target)
+
+
+def test_alembic_has_no_init_file_that_would_hide_the_library() -> None:
+    assert not (ROOT / "alembic" / "__init__.py").exists()
+
+
+STRATEGY = (
+    "INSERT INTO strategies (name, market, timeframe, horizon_candles, sides, created_at)"
+    " VALUES ('default', 'external', '5m', 12, 'long', '2026-01-01 00:00:00.000000')"
+)
+SCHEMA = (
+    "INSERT INTO feature_schemas (id, hash, names, created_at) VALUES (1, 'h', '[]', '2026-01-01 00:00:00.000000')"
+)
+
+
+def version(version_id: str, *, active: bool, data_hash: str) -> str:
+    return (
+        "INSERT INTO ai_model_versions (version_id, model_type, strategy, trained_at, training_samples,"
+        " validation_samples, verdict, recommended, is_active, is_shadow, total_predictions, matured_predictions,"
+        " neutral_predictions, correct_predictions, total_trades, total_pnl, model_path, artifact_sha256,"
+        " artifact_bytes, feature_schema_id, data_hash, report, lineage) VALUES"
+        f" ('{version_id}', 'xgboost_continuous', 'default', '2026-01-01', 1, 1, 'no_evidence', 0, {int(active)}, 0,"
+        f" 0, 0, 0, 0, 0, 0, 'p', 's', 1, 1, '{data_hash}', '{{}}', '{{}}')"
+    )
+
+
+def sample(decision_id: str, **values: str) -> str:
+    columns = {
+        "decision_id": f"'{decision_id}'", "strategy": "'default'", "symbol": "'BTCUSDC'",
+        "timestamp": "'2026-01-01'", "origin": "'decision'", "state": "'pending'", "predicted_action": "'HOLD'",
+        "explored": "0", "feature_schema_id": "1", "features_blob": "''", "horizon_at": "'2026-01-01'",
+        "executed": "0", "fees_known": "0", "outcome_known": "0", "created_at": "'2026-01-01'",
+    } | values  # fmt: skip
+    return f"INSERT INTO ai_training_samples ({', '.join(columns)}) VALUES ({', '.join(columns.values())})"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "refused"),
+    [
+        (version("v1", active=True, data_hash="a"), version("v2", active=True, data_hash="b")),
+        (version("v1", active=False, data_hash="a"), version("v2", active=False, data_hash="a")),
+        (sample("d1"), sample("d1")),
+        (sample("d1", predicted_action="'BUY'"), sample("d2", predicted_action="'LONG'")),
+        (sample("d1", target_class="'WIN'"), sample("d2", target_class="'PROFIT'")),
+    ],
+    ids=["one active version", "one version per data", "one row per decision_id", "action", "target_class"],
+)
+def test_the_database_itself_refuses_what_must_never_be(url: str, allowed: str, refused: str) -> None:
+    migrations.upgrade(url)
+    database = Database(url)
+
+    def insert(session: object, *statements: str) -> None:
+        for statement in statements:
+            session.execute(text(statement))  # type: ignore[attr-defined]
+
+    database.write(insert, STRATEGY, SCHEMA, allowed)
+    with pytest.raises(IntegrityError):
+        database.write(insert, refused)
+    database.close()
