@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ai_engine.recipes import RECIPE_VERSION
 from ai_engine.types import FeatureMatrix, FloatArray, IndexArray, LabelSource, TargetKind, TimeArray
 
 MAX_ABS_RETURN = 1.0
@@ -140,8 +141,8 @@ def _refuse_rows(rows: Rows, reasons: _Reasons, *, include_synthetic: bool) -> N
     if not include_synthetic:
         sources = np.asarray(rows.label_sources, dtype=np.str_)
         reasons.refuse(sources == LabelSource.SYNTHETIC.value, "synthetic")
-    reasons.refuse(np.isnan(rows.X).any(axis=1), "nan_feature")
-    reasons.refuse(np.isinf(rows.X).any(axis=1), "infinite_feature")
+    reasons.refuse(np.asarray(np.isnan(rows.X).any(axis=1)), "nan_feature")
+    reasons.refuse(np.asarray(np.isinf(rows.X).any(axis=1)), "infinite_feature")
     reasons.refuse(rows.ends <= rows.times, "outcome_before_decision")
 
 
@@ -195,9 +196,7 @@ def _round_numbers(times: TimeArray) -> IndexArray:
     return np.unique(times, return_inverse=True)[1]
 
 
-def sample_weights(
-    times: TimeArray, ends: TimeArray, symbols: StringArray, sources: StringArray
-) -> FloatArray:
+def sample_weights(times: TimeArray, ends: TimeArray, symbols: StringArray, sources: StringArray) -> FloatArray:
     """Return uniqueness x recency x trust in the source, scaled to mean 1; shape (n,).
 
     Recency halves every half window. Historical rows start at 0.5 and fade as executed rows arrive. Mean 1 matters:
@@ -205,8 +204,9 @@ def sample_weights(
     """
     if len(times) == 0:
         return np.empty(0, dtype=np.float64)
-    weights = uniqueness(times, ends, symbols) * _recency(times) * _trust(sources)
-    return weights / weights.mean()
+    weights: FloatArray = uniqueness(times, ends, symbols) * _recency(times) * _trust(sources)
+    weights /= weights.mean()
+    return weights
 
 
 def _recency(times: TimeArray) -> FloatArray:
@@ -214,7 +214,7 @@ def _recency(times: TimeArray) -> FloatArray:
     if span == 0:
         return np.ones(len(times), dtype=np.float64)
     age = (times.max() - times) / span
-    return np.exp2(-2.0 * age).astype(np.float64)
+    return np.asarray(np.exp2(-2.0 * age), dtype=np.float64)
 
 
 def _trust(sources: StringArray) -> FloatArray:
@@ -255,12 +255,10 @@ def _mean_inverse_concurrency(starts: TimeArray, ends: TimeArray) -> FloatArray:
     return np.asarray((integral[last] - integral[first]) / (ends - starts), dtype=np.float64)
 
 
-def data_hash(dataset: Dataset, recipe_version: str) -> str:
+def data_hash(dataset: Dataset, recipe_version: str = RECIPE_VERSION) -> str:
     """Return the SHA-256 of everything that trains: the same rows in any order give the same hash."""
     digest = hashlib.sha256()
-    header = "\x1f".join(
-        (recipe_version, dataset.target_kind.value, str(dataset.X.shape), *dataset.feature_names)
-    )
+    header = "\x1f".join((recipe_version, dataset.target_kind.value, str(dataset.X.shape), *dataset.feature_names))
     digest.update(header.encode())
     for column in (dataset.symbols, dataset.label_sources):
         digest.update("\x1f".join(column.tolist()).encode())

@@ -6,8 +6,6 @@ HOLD into a trade, and says with which probability it did.
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from ai_engine.types import Action, FeatureMatrix, Forecast
 
 ZERO_SCORE = "zero_score"
@@ -25,7 +23,7 @@ COIN = 0.5
 
 @dataclass(frozen=True)
 class PolicySettings:
-    """What turns a forecast into an action; ``cost`` is the round trip as a fraction, ``sides`` "long" or "long,short"."""
+    """What turns a forecast into an action: ``cost`` is the round trip, ``sides`` "long" or "long,short"."""
 
     min_confidence: float
     require_edge: bool
@@ -58,7 +56,7 @@ def choose(forecast: Forecast, policy: PolicySettings, *, uniform: float | None)
 
     Examples
     --------
-    >>> policy = PolicySettings(min_confidence=0.51, require_edge=False, cost=0.0024, sides="long,short", exploration_rate=0.0)
+    >>> policy = PolicySettings(0.51, require_edge=False, cost=0.0024, sides="long,short", exploration_rate=0.0)
     >>> choose(Forecast(0.004, 0.001, None, 0.53), policy, uniform=None).action
     'BUY'
     >>> choose(Forecast(0.004, 0.001, None, 0.505), policy, uniform=None).reason
@@ -74,13 +72,9 @@ def choose(forecast: Forecast, policy: PolicySettings, *, uniform: float | None)
 def _reason_to_hold(forecast: Forecast, policy: PolicySettings) -> str | None:
     if forecast.score == 0:
         return ZERO_SCORE
-    if policy.min_confidence > COIN and (
-        forecast.confidence is None or forecast.confidence < policy.min_confidence
-    ):
+    if policy.min_confidence > COIN and (forecast.confidence is None or forecast.confidence < policy.min_confidence):
         return BELOW_MIN_CONFIDENCE
-    if policy.require_edge and (
-        forecast.expected_return is None or abs(forecast.expected_return) <= policy.cost
-    ):
+    if policy.require_edge and (forecast.expected_return is None or abs(forecast.expected_return) <= policy.cost):
         return BELOW_BREAK_EVEN
     return None
 

@@ -1,0 +1,144 @@
+"""From raw scores to a probability and to an expected return, learned on rows the model did not see.
+
+A score's strength is its size relative to the typical score of its own model on its own training rows. That unit
+makes what was learned with the model of the older rows usable for the shipped model, which is fitted on all rows.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ai_engine.types import FloatArray
+
+COIN = 0.5
+PRIOR_HITS = 20.0
+PRIOR_ROWS = 40.0
+TERCILES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """``confidences`` by tercile of strength (borders ``strength_edges``); ``shrink`` in [0, 1] times the score.
+
+    ``score_scale`` is the root mean square of the model's own training scores.
+    """
+
+    score_scale: float
+    strength_edges: tuple[float, float]
+    confidences: tuple[float, float, float]
+    shrink: float
+
+    def confidence(self, scores: FloatArray) -> FloatArray:
+        """Return P(direction right | the move exceeds the costs), shape (n,); a coin for a score of exactly 0."""
+        tercile = np.searchsorted(np.asarray(self.strength_edges), strength(scores, self.score_scale), side="right")
+        return np.where(scores == 0, COIN, np.asarray(self.confidences)[tercile])
+
+    def expected_return(self, scores: FloatArray) -> FloatArray:
+        """Return the shrunk forecast as a fraction, shape (n,)."""
+        return self.shrink * scores
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for the artifact."""
+        return asdict(self)
+
+
+def without_skill(score_scale: float) -> Calibration:
+    """Return what is known when nothing could be judged: a coin, and no move expected."""
+    return Calibration(score_scale, (1.0, 1.0), (COIN, COIN, COIN), 0.0)
+
+
+def from_dict(values: dict[str, Any]) -> Calibration:
+    """Read what ``as_dict`` wrote.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If a value is missing or of the wrong kind.
+    """
+    low, high = (float(edge) for edge in values["strength_edges"])
+    first, second, third = (float(value) for value in values["confidences"])
+    return Calibration(float(values["score_scale"]), (low, high), (first, second, third), float(values["shrink"]))
+
+
+def score_scale(training_scores: FloatArray) -> float:
+    """Return the typical size of a model's scores on its own training rows."""
+    return float(np.sqrt(np.mean(training_scores**2))) if len(training_scores) else 0.0
+
+
+def strength(scores: FloatArray, scale: float) -> FloatArray:
+    """Return |score| in units of the model's typical score, shape (n,)."""
+    return np.abs(scores) / scale if scale > 0 else np.zeros(len(scores))
+
+
+def fit(scores: FloatArray, y: FloatArray, *, scale: float, cost: float, overlap: float) -> Calibration:
+    """Learn from out-of-sample rows.
+
+    Parameters
+    ----------
+    scores, y
+        Forecasts of rows the model was not fitted on, and their returns; shape (n,).
+    scale
+        ``score_scale`` of the model that made the scores.
+    cost
+        Rows with ``|y| <= cost`` have no direction.
+    overlap
+        Rows per independent outcome, >= 1: counts are divided by it, so that twelve overlapping windows do not pass
+        for twelve outcomes.
+
+    Notes
+    -----
+    Each tercile's hit rate is shrunk with Beta(20, 20). Without skill over all rows every confidence is 0.5.
+    """
+    outside = np.abs(y) > cost
+    if not outside.any():
+        return without_skill(scale)
+    sizes = strength(scores, scale)
+    low, high = (float(edge) for edge in np.quantile(sizes, (1 / TERCILES, 2 / TERCILES)))
+    hits = np.sign(scores) == np.sign(y)
+    shrink = fit_shrink(scores, y, overlap=overlap)
+    if _shrunk_rate(hits[outside], overlap) <= COIN:
+        return Calibration(scale, (low, high), (COIN, COIN, COIN), shrink)
+    tercile = np.searchsorted(np.array([low, high]), sizes, side="right")
+    first, second, third = (
+        max(COIN, _shrunk_rate(hits[outside & (tercile == number)], overlap)) for number in range(TERCILES)
+    )
+    return Calibration(scale, (low, high), (first, second, third), shrink)
+
+
+def _shrunk_rate(hits: np.ndarray[Any, np.dtype[np.bool_]], overlap: float) -> float:
+    return (PRIOR_HITS + float(hits.sum()) / overlap) / (PRIOR_ROWS + len(hits) / overlap)
+
+
+def fit_shrink(scores: FloatArray, y: FloatArray, *, overlap: float) -> float:
+    """Return the factor in [0, 1] that keeps ``factor * score`` from being worse than the zero forecast.
+
+    The regression slope of return on score, pulled to 0 by its own uncertainty (positive-part James-Stein), then
+    lowered until neither the squared nor the absolute error exceeds that of forecasting 0 on these rows.
+    """
+    power = float(scores @ scores)
+    if power == 0 or len(y) < 2:
+        return 0.0
+    slope = float(scores @ y) / power
+    if slope <= 0:
+        return 0.0
+    residual = y - slope * scores
+    variance = float(residual @ residual) / (len(y) - 1) / power * overlap
+    factor = min(1.0, slope * max(0.0, 1.0 - variance / slope**2))
+    return _largest_harmless(scores, y, factor)
+
+
+def _largest_harmless(scores: FloatArray, y: FloatArray, factor: float) -> float:
+    """The mean absolute error is convex in the factor: the harmless ones are an interval that begins at 0."""
+    zero_error = float(np.mean(np.abs(y)))
+
+    def harmless(candidate: float) -> bool:
+        return float(np.mean(np.abs(y - candidate * scores))) <= zero_error
+
+    if harmless(factor):
+        return factor
+    low, high = 0.0, factor
+    for _ in range(40):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if harmless(middle) else (low, middle)
+    return low

@@ -1,0 +1,165 @@
+"""What to fit for how much data, and fitting it: the same rows and seed always give the same trees."""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ai_engine.types import FeatureMatrix, FloatArray
+
+if TYPE_CHECKING:
+    import xgboost
+
+RECIPE_VERSION = "xgboost-1"
+LARGE_FROM_ROWS = 1_000
+ONE_SEED_FROM_ROWS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides the fit beside the rows; ``seeds`` are the members of the bag."""
+
+    name: str
+    trees: int
+    depth: int
+    learning_rate: float
+    l2: float
+    min_child_weight: float
+    subsample: float
+    colsample: float
+    winsor_mad: float
+    seeds: tuple[int, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the recipe as JSON-safe values, with the version of the code that reads it."""
+        return {"version": RECIPE_VERSION, **asdict(self), "seeds": list(self.seeds)}
+
+
+def for_rows(count: int, *, seed: int) -> Recipe:
+    """Return the recipe for ``count`` rows.
+
+    Small models up to 999 rows: measured on 250 rows and 104 features they gain 0.07 to 0.08 rank correlation over
+    XGBoost's defaults. ``min_child_weight`` shrinks below 100 rows, where 10 would forbid every split.
+    """
+    if count < LARGE_FROM_ROWS:
+        return Recipe(
+            name="small",
+            trees=60,
+            depth=2,
+            learning_rate=0.05,
+            l2=10.0,
+            min_child_weight=min(10.0, max(1.0, count / 10.0)),
+            subsample=0.7,
+            colsample=0.3,
+            winsor_mad=4.0,
+            seeds=tuple(seed + member for member in range(5)),
+        )
+    return Recipe(
+        name="large",
+        trees=200,
+        depth=3,
+        learning_rate=0.05,
+        l2=10.0,
+        min_child_weight=10.0,
+        subsample=0.7,
+        colsample=0.3,
+        winsor_mad=4.0,
+        seeds=(seed,) if count >= ONE_SEED_FROM_ROWS else (seed, seed + 1),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TargetScaling:
+    """How a return became what the trees learn: clipped to [low, high], divided by ``deviation``."""
+
+    low: float
+    high: float
+    deviation: float
+
+    def apply(self, y: FloatArray) -> FloatArray:
+        """Return the scaled target, shape (n,)."""
+        return np.asarray(np.clip(y, self.low, self.high) / self.deviation, dtype=np.float64)
+
+
+def fit_scaling(y: FloatArray, *, winsor_mad: float) -> TargetScaling:
+    """Return the scaling of a training part: clipped ``winsor_mad`` median absolute deviations around the median."""
+    median = float(np.median(y))
+    mad = float(np.median(np.abs(y - median)))
+    reach = winsor_mad * mad if mad > 0 else float(np.max(np.abs(y - median)))
+    low, high = median - reach, median + reach
+    deviation = float(np.std(np.clip(y, low, high)))
+    return TargetScaling(low=low, high=high, deviation=deviation if deviation > 0 else 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A bag of boosters in XGBoost's native bytes, and the deviation that turns their mean back into a return."""
+
+    boosters: tuple[bytes, ...]
+    scaling: TargetScaling
+
+    def predict(self, X: FeatureMatrix) -> FloatArray:
+        """Return the raw scores as returns, shape (n,)."""
+        return bag_scores(open_boosters(self.boosters), X, self.scaling.deviation)
+
+
+def fit(X: FeatureMatrix, y: FloatArray, weights: FloatArray, recipe: Recipe) -> Fitted:
+    """Fit the bag on one part; nothing but these rows enters.
+
+    Parameters
+    ----------
+    X, y, weights
+        Shapes (n, f), (n,), (n,); weights with mean 1.
+    recipe
+        Its seeds are the members.
+    """
+    import xgboost
+
+    scaling = fit_scaling(y, winsor_mad=recipe.winsor_mad)
+    target = scaling.apply(y)
+    matrix = xgboost.QuantileDMatrix(X, label=target, weight=weights, nthread=1)
+    total = float(weights.sum())
+    intercept = float(weights @ target) / (total + recipe.l2)
+    boosters = [_fit_member(matrix, recipe, seed, intercept) for seed in recipe.seeds]
+    return Fitted(boosters=tuple(boosters), scaling=scaling)
+
+
+def _fit_member(matrix: "xgboost.DMatrix", recipe: Recipe, seed: int, intercept: float) -> bytes:
+    import xgboost
+
+    parameters = {
+        "objective": "reg:squarederror",
+        "tree_method": "hist",
+        "max_depth": recipe.depth,
+        "learning_rate": recipe.learning_rate,
+        "reg_lambda": recipe.l2,
+        "min_child_weight": recipe.min_child_weight,
+        "subsample": recipe.subsample,
+        "colsample_bytree": recipe.colsample,
+        "base_score": intercept,
+        "seed": seed,
+        "nthread": 1,
+        "verbosity": 0,
+    }
+    booster = xgboost.train(parameters, matrix, num_boost_round=recipe.trees)
+    return bytes(booster.save_raw(raw_format="ubj"))
+
+
+def open_boosters(blobs: tuple[bytes, ...]) -> "tuple[xgboost.Booster, ...]":
+    """Return boosters from their native bytes; only for bytes that were verified or just made."""
+    import xgboost
+
+    boosters = []
+    for blob in blobs:
+        booster = xgboost.Booster({"nthread": 1})
+        booster.load_model(bytearray(blob))
+        boosters.append(booster)
+    return tuple(boosters)
+
+
+def bag_scores(boosters: "tuple[xgboost.Booster, ...]", X: FeatureMatrix, deviation: float) -> FloatArray:
+    """Return the mean answer of the bag as a return, shape (n,)."""
+    if len(X) == 0:
+        return np.empty(0, dtype=np.float64)
+    answers = [booster.inplace_predict(X, validate_features=False) for booster in boosters]
+    return np.asarray(np.mean(np.stack(answers).astype(np.float64), axis=0) * deviation, dtype=np.float64)
