@@ -1,18 +1,52 @@
 """Fixtures every test may use: a migrated database, settings, and the real candles where they are present."""
 
+import itertools
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from backend.database import Database
 from backend.models import Base
 from backend.settings import Settings, load_settings
+from tests import postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 ADMIN_TOKEN = "an-admin-token-for-tests-only"
 TRADER_TOKEN = "a-trader-token-for-tests-only"
+NUMBERS = itertools.count(1)
+
+
+def lacking(what: str, name: str) -> None:
+    """Skip for want of ``what``; fail instead where the run promised to have it (``CHECK_REQUIRES=name,name``)."""
+    if name in os.environ.get("CHECK_REQUIRES", "").split(","):
+        pytest.fail(f"this run requires {what}, which is not here")
+    pytest.skip(f"{what} not on this machine")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """A real PostgreSQL server of this test run's own."""
+    place = postgres.programs()
+    if place is None:
+        lacking("the PostgreSQL server's programs are", "postgres")
+    else:
+        with postgres.running_server(place) as address:
+            yield address
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> str:
+    """The address of an empty PostgreSQL database."""
+    name = f"qt_{next(NUMBERS)}"
+    engine = create_engine(f"{postgres_server}/postgres", isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return f"{postgres_server}/{name}"
 
 
 @pytest.fixture
@@ -20,7 +54,7 @@ def market_data() -> Path:
     """The folder of real candle files; the test is skipped where it is absent."""
     folder = ROOT.parent / "shared" / "market-data"
     if not folder.is_dir():
-        pytest.skip("real candle files are not beside this checkout")
+        lacking("real candle files are", "market_data")
     return folder
 
 

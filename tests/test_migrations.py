@@ -17,9 +17,18 @@ from backend.models import Base
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "postgres":
+        return str(request.getfixturevalue("postgres_url"))
     return f"sqlite:///{tmp_path / 'folder' / 'quantum_trader.db'}"
+
+
+@pytest.fixture
+def other_url(request: pytest.FixtureRequest, url: str, tmp_path: Path) -> str:
+    if url.startswith("sqlite"):
+        return f"sqlite:///{tmp_path / 'made.db'}"
+    return f"{url.rsplit('/', 1)[0]}/postgres"
 
 
 def table_names(url: str) -> set[str]:
@@ -42,6 +51,12 @@ def differences(url: str) -> list[object]:
         engine.dispose()
 
 
+def plain(answer: dict[str, object]) -> str:
+    """What an inspector says, with the condition of a partial index spelt out."""
+    options = {name: str(value) for name, value in dict(answer.get("dialect_options") or {}).items()}
+    return repr(answer | {"dialect_options": options})
+
+
 def test_the_migrations_make_exactly_the_tables_of_the_models(url: str) -> None:
     migrations.upgrade(url)
 
@@ -49,15 +64,16 @@ def test_the_migrations_make_exactly_the_tables_of_the_models(url: str) -> None:
     assert migrations.current_is_head(url)
 
 
-def test_the_migrated_constraints_and_partial_indexes_are_those_of_the_models(url: str, tmp_path: Path) -> None:
+def test_the_migrated_constraints_and_partial_indexes_are_those_of_the_models(url: str, other_url: str) -> None:
     migrations.upgrade(url)
-    made = open_engine(f"sqlite:///{tmp_path / 'made.db'}")
+    made = open_engine(other_url)
+    Base.metadata.drop_all(made)
     Base.metadata.create_all(made)
     migrated = open_engine(url)
 
     for table in Base.metadata.tables:
         for question in ("get_check_constraints", "get_unique_constraints", "get_indexes", "get_foreign_keys"):
-            answers = [sorted(map(repr, getattr(inspect(engine), question)(table))) for engine in (migrated, made)]
+            answers = [sorted(map(plain, getattr(inspect(engine), question)(table))) for engine in (migrated, made)]
             assert answers[0] == answers[1], (table, question)
     made.dispose()
     migrated.dispose()
@@ -81,8 +97,8 @@ def test_migrating_twice_changes_nothing(url: str) -> None:
     assert differences(url) == []
 
 
-def test_asking_after_the_revision_creates_no_database(url: str, tmp_path: Path) -> None:
-    assert not migrations.current_is_head(url)
+def test_asking_after_the_revision_creates_no_database(tmp_path: Path) -> None:
+    assert not migrations.current_is_head(f"sqlite:///{tmp_path / 'folder' / 'quantum_trader.db'}")
     assert not (tmp_path / "folder").exists()
 
 
@@ -110,9 +126,7 @@ STRATEGY = (
     "INSERT INTO strategies (name, market, timeframe, horizon_candles, sides, created_at)"
     " VALUES ('default', 'external', '5m', 12, 'long', '2026-01-01 00:00:00.000000')"
 )
-SCHEMA = (
-    "INSERT INTO feature_schemas (id, hash, names, created_at) VALUES (1, 'h', '[]', '2026-01-01 00:00:00.000000')"
-)
+SCHEMA = "INSERT INTO feature_schemas (id, hash, names, created_at) VALUES (1, 'h', '[]', '2026-01-01 00:00:00.000000')"
 
 
 def version(version_id: str, *, active: bool, data_hash: str) -> str:
@@ -121,7 +135,8 @@ def version(version_id: str, *, active: bool, data_hash: str) -> str:
         " validation_samples, verdict, recommended, is_active, is_shadow, total_predictions, matured_predictions,"
         " neutral_predictions, correct_predictions, total_trades, total_pnl, model_path, artifact_sha256,"
         " artifact_bytes, feature_schema_id, data_hash, report, lineage) VALUES"
-        f" ('{version_id}', 'xgboost_continuous', 'default', '2026-01-01', 1, 1, 'no_evidence', 0, {int(active)}, 0,"
+        f" ('{version_id}', 'xgboost_continuous', 'default', '2026-01-01', 1, 1, 'no_evidence',"
+        f" false, {str(active).lower()}, false,"
         f" 0, 0, 0, 0, 0, 0, 'p', 's', 1, 1, '{data_hash}', '{{}}', '{{}}')"
     )
 
@@ -130,8 +145,8 @@ def sample(decision_id: str, **values: str) -> str:
     columns = {
         "decision_id": f"'{decision_id}'", "strategy": "'default'", "symbol": "'BTCUSDC'",
         "timestamp": "'2026-01-01'", "origin": "'decision'", "state": "'pending'", "predicted_action": "'HOLD'",
-        "explored": "0", "feature_schema_id": "1", "features_blob": "''", "horizon_at": "'2026-01-01'",
-        "executed": "0", "fees_known": "0", "outcome_known": "0", "created_at": "'2026-01-01'",
+        "explored": "false", "feature_schema_id": "1", "features_blob": "''", "horizon_at": "'2026-01-01'",
+        "executed": "false", "fees_known": "false", "outcome_known": "false", "created_at": "'2026-01-01'",
     } | values  # fmt: skip
     return f"INSERT INTO ai_training_samples ({', '.join(columns)}) VALUES ({', '.join(columns.values())})"
 
