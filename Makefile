@@ -1,0 +1,39 @@
+# Any Python from 3.11 on: make run PYTHON=python3.12
+PYTHON ?= python3
+VENV := .venv/bin
+# Kinds of tests that must run: CHECK_REQUIRES=postgres makes a skip of one of them a failure.
+CHECK_REQUIRES ?=
+UV_COMPILE = uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate
+
+.PHONY: run test check lint bench lock format dev
+
+run:
+	@$(PYTHON) scripts/setup.py --no-migrate
+	@exec $(VENV)/qt serve
+
+dev:
+	@$(PYTHON) scripts/setup.py --dev
+
+test: dev
+	CHECK_REQUIRES="$(CHECK_REQUIRES)" $(VENV)/python -m pytest -n 2 --dist loadfile -p tests.check_requires $(PYTEST_ARGS)
+
+lint: dev
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy
+
+# Lint, types and every test, the architecture's among them.
+check: lint
+	@$(MAKE) --no-print-directory test CHECK_REQUIRES="$(CHECK_REQUIRES)"
+
+bench: dev
+	@for file in benchmarks/*.py; do echo "== $$file"; $(VENV)/python $$file || exit 1; done
+
+format: dev
+	$(VENV)/ruff check --fix .
+	$(VENV)/ruff format .
+
+# Needs uv, a developer's tool; what it writes is installed by pip alone.
+lock:
+	$(UV_COMPILE) pyproject.toml --group build -o requirements.lock
+	$(UV_COMPILE) pyproject.toml --group dev -o requirements-dev.lock
