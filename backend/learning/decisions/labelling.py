@@ -1,0 +1,95 @@
+"""What a row earned, written into the row: after a trade, or hypothetically where nobody traded."""
+
+from datetime import datetime
+from typing import Protocol
+
+from ai_engine import labels
+from ai_engine.types import Action, LabelSource
+from backend.learning.decisions.checks import MAX_RETURN
+from backend.models import AITrainingSample
+
+LONG_ONLY = "long"
+RETURN_OUT_OF_BOUNDS = "return_out_of_bounds"
+PNL_TOLERANCE = 1e-3
+NOTIONAL_TOLERANCE = 1e-6
+
+
+class Costs(Protocol):
+    """What a leg of a trade costs; ``Settings`` is one."""
+
+    @property
+    def fee_rate(self) -> float:
+        """Fee per leg as a fraction of its notional."""
+
+    @property
+    def slippage_bps(self) -> float:
+        """Price given up per leg, in basis points."""
+
+
+def label_executed(sample: AITrainingSample, *, now: datetime) -> None:
+    """Close the row with what its trade earned; its fills are in it already."""
+    entry, leave, side = sample.entry_price, sample.exit_price, labels.SIDES[Action(str(sample.execution_side))]
+    if entry is None or leave is None:
+        raise ValueError("an executed row is labelled only when both of its prices are known")
+    fees, quantity = sample.fees or 0.0, sample.quantity
+    sample.market_return = labels.market_return(entry, leave)
+    fraction = fees / (quantity * entry) if quantity is not None else 0.0
+    _label(sample, labels.target_label(side, sample.market_return, fraction), LabelSource.EXECUTED, now)
+    if quantity is not None:
+        sample.realized_pnl = labels.realized_pnl(
+            side, quantity=quantity, entry_price=entry, exit_price=leave, fees=fees
+        )
+        sample.warning = _pnl_warning(sample, quantity * entry)
+
+
+def label_counterfactual(
+    sample: AITrainingSample, market_return: float, *, sides: str, costs: Costs, now: datetime
+) -> None:
+    """Close the row with what it would have earned; a SELL of a long-only strategy opens nothing and earns 0."""
+    sample.market_return = market_return
+    _label(sample, hypothetical(sample.predicted_action, market_return, sides=sides, costs=costs), _NOBODY, now)
+
+
+_NOBODY = LabelSource.COUNTERFACTUAL
+
+
+def hypothetical(action: str, market_return: float, *, sides: str, costs: Costs) -> float:
+    """The net return that the action would have had."""
+    if sides == LONG_ONLY and action == Action.SELL:
+        return 0.0
+    return labels.counterfactual_label(action, market_return, fee_rate=costs.fee_rate, slippage_bps=costs.slippage_bps)
+
+
+def clear_outcome(sample: AITrainingSample) -> None:
+    """Take the outcome back; the forward return is the horizon's and stays."""
+    sample.market_return = sample.target_label = sample.target_class = sample.label_source = None
+    sample.outcome_known = False
+    sample.outcome_recorded_at = None
+
+
+def judge_plausibility(sample: AITrainingSample) -> None:
+    """Quarantine the row while one of its returns is beyond all bounds; another reason is left alone."""
+    returns = (sample.forward_return, sample.market_return, sample.target_label)
+    implausible = any(value is not None and abs(value) > MAX_RETURN for value in returns)
+    if implausible and sample.quarantine_reason is None:
+        sample.quarantine_reason = RETURN_OUT_OF_BOUNDS
+    elif not implausible and sample.quarantine_reason == RETURN_OUT_OF_BOUNDS:
+        sample.quarantine_reason = None
+
+
+def _label(sample: AITrainingSample, label: float, source: LabelSource, now: datetime) -> None:
+    sample.target_label = label
+    sample.target_class = labels.target_class(label).value
+    sample.label_source = source.value
+    sample.outcome_known = True
+    sample.outcome_recorded_at = now
+    sample.state = "closed"
+
+
+def _pnl_warning(sample: AITrainingSample, notional: float) -> str | None:
+    reported, computed = sample.reported_pnl, sample.realized_pnl
+    if reported is None or computed is None:
+        return None
+    if abs(reported - computed) <= PNL_TOLERANCE * abs(computed) + NOTIONAL_TOLERANCE * notional:
+        return None
+    return f"The reported realized_pnl {reported!r} differs from the computed {computed!r}; the computed one is kept."

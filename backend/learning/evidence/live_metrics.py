@@ -1,0 +1,120 @@
+"""Live counters of a version: moved in the transaction that moved the row, recomputable from the rows.
+
+Every change is the difference between what the row counted for before and after, so a late execution, a price
+that turns up dated earlier, or a quarantine takes back exactly what had been counted.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from typing import Any
+
+from sqlalchemy import Float, and_, case, cast, func, select, update
+from sqlalchemy.orm import Session
+
+from backend.models import AIModelVersion, AITrainingSample
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What one row counts for in the counters of the version that decided it; P&L in quote currency."""
+
+    matured: int = 0
+    neutral: int = 0
+    correct: int = 0
+    trades: int = 0
+    pnl: float = 0.0
+
+    def __add__(self, other: "Contribution") -> "Contribution":
+        return Contribution(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    def __sub__(self, other: "Contribution") -> "Contribution":
+        return Contribution(*(a - b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+
+NOTHING = Contribution()
+
+
+def contribution(sample: AITrainingSample, cost: float) -> Contribution:
+    """What the row counts for now; ``cost`` is the round trip as a fraction: smaller moves are neutral."""
+    if sample.quarantine_reason is not None:
+        return NOTHING
+    traded = bool(sample.executed and sample.outcome_known)
+    pnl = (sample.realized_pnl or 0.0) if traded else 0.0
+    moved = sample.forward_return
+    if moved is None:
+        return Contribution(trades=int(traded), pnl=pnl)
+    neutral = abs(moved) <= cost
+    correct = not neutral and (sample.prediction_score or 0.0) * moved > 0
+    return Contribution(1, int(neutral), int(correct), int(traded), pnl)
+
+
+def on_recorded(session: Session, version_id: str, count: int) -> None:
+    """``count`` more decisions were made by the version."""
+    version = AIModelVersion
+    session.execute(
+        update(version)
+        .where(version.version_id == version_id)
+        .values(total_predictions=version.total_predictions + count),
+        execution_options={"synchronize_session": "fetch"},
+    )
+
+
+@contextmanager
+def counted(session: Session, samples: Iterable[AITrainingSample], cost: float) -> Iterator[None]:
+    """Whatever happens to the rows inside moves the counters of the versions that decided them."""
+    decided = [sample for sample in samples if sample.model_version is not None]
+    before = [contribution(sample, cost) for sample in decided]
+    yield
+    moves: dict[str, Contribution] = {}
+    for sample, earlier in zip(decided, before, strict=True):
+        move = contribution(sample, cost) - earlier
+        version_id = str(sample.model_version)
+        moves[version_id] = moves.get(version_id, NOTHING) + move
+    for version_id in sorted(moves):
+        if moves[version_id] != NOTHING:
+            _apply(session, version_id, moves[version_id])
+
+
+def _apply(session: Session, version_id: str, move: Contribution) -> None:
+    version = AIModelVersion
+    matured = version.matured_predictions + move.matured
+    neutral = version.neutral_predictions + move.neutral
+    correct = version.correct_predictions + move.correct
+    session.execute(
+        update(version)
+        .where(version.version_id == version_id)
+        .values(
+            matured_predictions=matured,
+            neutral_predictions=neutral,
+            correct_predictions=correct,
+            live_accuracy=case((matured > neutral, cast(correct, Float) / (matured - neutral)), else_=None),
+            total_trades=version.total_trades + move.trades,
+            total_pnl=version.total_pnl + move.pnl,
+        ),
+        execution_options={"synchronize_session": "fetch"},
+    )
+
+
+def recompute(session: Session, version_id: str, cost: float) -> dict[str, Any]:
+    """The counters of a version, from its rows alone, in SQL."""
+    row = AITrainingSample
+    kept = row.quarantine_reason.is_(None)
+    matured = and_(kept, row.forward_return.is_not(None))
+    neutral = and_(matured, func.abs(row.forward_return) <= cost)
+    correct = and_(matured, func.abs(row.forward_return) > cost, row.prediction_score * row.forward_return > 0)
+    traded = and_(kept, row.executed, row.outcome_known)
+    counts = [func.coalesce(func.sum(case((rule, 1), else_=0)), 0) for rule in (matured, neutral, correct, traded)]
+    pnl = func.coalesce(func.sum(case((traded, row.realized_pnl), else_=0.0)), 0.0)
+    query = select(func.count(), *counts, pnl).where(row.model_version == version_id)
+    total, matured_n, neutral_n, correct_n, trades, total_pnl = session.execute(query).one()
+    judged = matured_n - neutral_n
+    return {
+        "total_predictions": total,
+        "matured_predictions": matured_n,
+        "neutral_predictions": neutral_n,
+        "correct_predictions": correct_n,
+        "live_accuracy": correct_n / judged if judged else None,
+        "total_trades": trades,
+        "total_pnl": float(total_pnl),
+    }
