@@ -39,7 +39,9 @@ def for_rows(count: int, *, seed: int) -> Recipe:
     """Return the recipe for ``count`` rows.
 
     Small models up to 999 rows: measured on 250 rows and 104 features they gain 0.07 to 0.08 rank correlation over
-    XGBoost's defaults. ``min_child_weight`` shrinks below 100 rows, where 10 would forbid every split.
+    XGBoost's defaults. ``min_child_weight`` shrinks below 100 rows, where 10 would forbid every split. From 1,000
+    rows on trees may be deeper, and regularisation grows with the rows: without that, planted signals of the size
+    markets have (accuracy 0.55) are found less often than by the small recipe.
     """
     if count < LARGE_FROM_ROWS:
         return Recipe(
@@ -56,11 +58,11 @@ def for_rows(count: int, *, seed: int) -> Recipe:
         )
     return Recipe(
         name="large",
-        trees=200,
+        trees=100,
         depth=3,
-        learning_rate=0.05,
-        l2=10.0,
-        min_child_weight=10.0,
+        learning_rate=0.03,
+        l2=max(10.0, count / 50.0),
+        min_child_weight=max(10.0, count / 50.0),
         subsample=0.7,
         colsample=0.3,
         winsor_mad=4.0,
