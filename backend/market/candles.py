@@ -85,12 +85,13 @@ def last_close_time(
 
 
 def _insert(session: Session, rows: list[dict[str, Any]]) -> int:
-    """Insert what does not exist; both dialects spell it the same, SQLAlchemy's common insert has no word for it."""
+    """Insert what does not exist; the rows given back are counted, since PostgreSQL's driver counts none of many."""
     if not rows:
         return 0
     connection = session.connection()
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    return connection.execute(insert(_TABLE).on_conflict_do_nothing(), rows).rowcount
+    statement = insert(_TABLE).on_conflict_do_nothing().returning(_TABLE.c.volume)
+    return len(connection.execute(statement, rows).all())
 
 
 def _values(opened: datetime, bar: Sequence[float]) -> dict[str, Any]:
