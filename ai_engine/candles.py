@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -92,7 +92,7 @@ class Candles:
 
     def rows(self, index: slice | IndexArray | BoolArray) -> Candles:
         """Return the candles at ``index``, which must keep their order."""
-        return Candles(*(getattr(self, name)[index] for name in COLUMNS), timeframe_ms=self.timeframe_ms)
+        return replace(self, **{name: getattr(self, name)[index] for name in COLUMNS})
 
     def tail(self, count: int) -> Candles:
         """Return the newest ``count`` candles, or all where there are fewer."""
@@ -106,8 +106,7 @@ class Candles:
         """Return these candles followed by ``other``, which must be later and of the same timeframe."""
         if other.timeframe_ms != self.timeframe_ms:
             raise ValueError(f"Cannot append {other.timeframe_ms} ms candles to {self.timeframe_ms} ms candles.")
-        columns = (np.concatenate([getattr(self, name), getattr(other, name)]) for name in COLUMNS)
-        return Candles(*columns, timeframe_ms=self.timeframe_ms)
+        return replace(self, **{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in COLUMNS})
 
 
 def timeframe_ms(text: str) -> int:
@@ -173,8 +172,8 @@ def clean(columns: Mapping[str, npt.ArrayLike], timeframe_ms: int) -> tuple[Cand
     kept = {name: column[keep] for name, column in raw.items()}
     times, first = np.unique(kept["open_time"].astype(np.int64), return_index=True)
     counts["repeated_time"] = len(kept["open_time"]) - len(times)
-    prices = (kept[name][first] for name in (*PRICES, "volume"))
-    return Candles(times, *prices, timeframe_ms=timeframe_ms), counts
+    open_, high, low, close, volume = (kept[name][first] for name in (*PRICES, "volume"))
+    return Candles(times, open_, high, low, close, volume, timeframe_ms), counts
 
 
 def _faults(raw: Mapping[str, FloatArray], timeframe_ms: int) -> dict[str, BoolArray]:
@@ -221,20 +220,19 @@ def resample(candles: Candles, timeframe_ms: int) -> Candles:
         raise ValueError(
             f"Candles of {candles.timeframe_ms} ms cannot be gathered into {timeframe_ms} ms: not a whole multiple."
         )
-    if timeframe_ms == candles.timeframe_ms or not len(candles):
-        return Candles(*(getattr(candles, name) for name in COLUMNS), timeframe_ms=timeframe_ms)
+    if timeframe_ms == candles.timeframe_ms:
+        return candles
     bucket = candles.open_time - candles.open_time % timeframe_ms
-    if candles.close_time[-1] < bucket[-1] + timeframe_ms:
-        over = bucket < bucket[-1]
-        candles, bucket = candles.rows(over), bucket[over]
+    over = bucket + timeframe_ms <= candles.close_time.max(initial=0)
+    candles, bucket = candles.rows(over), bucket[over]
     times, first = np.unique(bucket, return_index=True)
-    last = np.append(first[1:], len(bucket)) - 1
+    last = np.searchsorted(bucket, times, side="right") - 1
     return Candles(
-        times,
-        candles.open[first],
-        np.maximum.reduceat(candles.high, first) if len(first) else candles.high,
-        np.minimum.reduceat(candles.low, first) if len(first) else candles.low,
-        candles.close[last],
-        np.add.reduceat(candles.volume, first) if len(first) else candles.volume,
+        open_time=times,
+        open=candles.open[first],
+        high=np.maximum.reduceat(candles.high, first),
+        low=np.minimum.reduceat(candles.low, first),
+        close=candles.close[last],
+        volume=np.add.reduceat(candles.volume, first),
         timeframe_ms=timeframe_ms,
     )

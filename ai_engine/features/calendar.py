@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ai_engine.features.feature import Feature
+from ai_engine.features.measures import total
 from ai_engine.features.windows import Windows
 from ai_engine.types import FloatArray
 
@@ -32,7 +33,7 @@ def _weekend(windows: Windows) -> FloatArray:
 
 
 def _gap_share(windows: Windows) -> FloatArray:
-    missing = windows.missing[:, -100:].sum(axis=1)
+    missing = total(windows.missing.astype(np.float64), 100)
     return missing / (missing + 100)
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from ai_engine.candles import Candles
 from ai_engine.features.catalogue import CATALOGUE
 from ai_engine.features.windows import WINDOW, windows_at
-from ai_engine.types import FeatureMatrix, IndexArray
+from ai_engine.types import FeatureMatrix, IndexArray, TimeArray
 
 BATCH = 256
 """Windows computed at once: some 15 MB of matrices, which still fits a processor's cache hierarchy."""
@@ -34,10 +34,11 @@ def compute(candles: Candles) -> npt.NDArray[np.float32]:
     """
     if len(candles) < WINDOW:
         raise ValueError(f"Features need {WINDOW} closed candles; there are {len(candles)}. Fetch more history.")
-    return compute_history(candles.tail(WINDOW), np.array([WINDOW - 1]))[0]
+    row: npt.NDArray[np.float32] = compute_history(candles.tail(WINDOW), np.array([WINDOW - 1]))[0]
+    return row
 
 
-def compute_history(candles: Candles, ends: npt.NDArray[np.int64] | IndexArray) -> FeatureMatrix:
+def compute_history(candles: Candles, ends: TimeArray | IndexArray) -> FeatureMatrix:
     """Return the feature rows of the windows that end at the candles ``ends``.
 
     Each row is computed from its own 500 candles by the code that :func:`compute` runs, so the two cannot differ.

@@ -30,7 +30,7 @@ class Feature:
     values
         Computes it, shape (m,), for m windows.
     neutral
-        Value where the formula's denominator vanishes: no movement, or no volume.
+        Value where nothing moves and nothing is traded, and wherever else the formula's denominator vanishes.
     """
 
     name: str

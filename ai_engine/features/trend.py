@@ -6,22 +6,19 @@ import numpy as np
 import talib
 
 from ai_engine.features.feature import Feature, ema_warmup, wilder_warmup
-from ai_engine.features.windows import Windows, atr, correlation, ema, indicator, log_ratio, ratio
+from ai_engine.features.measures import atr, correlation, ema, indicator, log_ratio, mean, ratio, total
+from ai_engine.features.windows import Windows
 from ai_engine.types import FloatArray
 
 FAMILY = "trend"
 
 
 def _close_to_ema(period: int) -> Feature:
+    def values(windows: Windows) -> FloatArray:
+        return -np.log(ema(windows, period))
+
     formula = f"ln(close / EMA({period})), TA-Lib EMA"
-    return Feature(
-        f"close_to_ema_{period}",
-        FAMILY,
-        formula,
-        "log ratio",
-        ema_warmup(period),
-        lambda windows: -np.log(ema(windows, period)),
-    )
+    return Feature(f"close_to_ema_{period}", FAMILY, formula, "log ratio", ema_warmup(period), values)
 
 
 def _ema_slope(period: int) -> Feature:
@@ -40,43 +37,32 @@ def _ema_spread(fast: int, slow: int) -> Feature:
     return Feature(f"ema_spread_{fast}_{slow}", FAMILY, formula, "log ratio", ema_warmup(slow), values)
 
 
-def _close_to_ema_atr(period: int) -> Feature:
-    def values(windows: Windows) -> FloatArray:
-        return ratio(1 - ema(windows, period), atr(windows, 14))
-
-    formula = f"(close - EMA({period})) / ATR(14), TA-Lib EMA and ATR"
-    return Feature(f"close_to_ema_{period}_atr", FAMILY, formula, "average ranges", ema_warmup(period), values)
+def _close_to_ema_atr(windows: Windows) -> FloatArray:
+    return ratio(1 - ema(windows, 20), atr(windows, 14))
 
 
 def _close_to_sma(period: int) -> Feature:
     def values(windows: Windows) -> FloatArray:
-        return -np.log(windows.close[:, -period:].mean(axis=1))
+        return -np.log(mean(windows.close, period))
 
     formula = f"ln(close / mean of the last {period} closes)"
     return Feature(f"close_to_sma_{period}", FAMILY, formula, "log ratio", period, values)
 
 
-def _close_to_mean(name: str, period: int, passes: int) -> Feature:
-    function = getattr(talib, name)
-
-    def values(windows: Windows) -> FloatArray:
-        return 1 - indicator(function, windows.close, timeperiod=period)
-
-    formula = f"(close - {name}({period})) / close, TA-Lib {name}"
-    warmup = ema_warmup(period, passes)
-    return Feature(f"close_to_{name.lower()}_{period}", FAMILY, formula, "fraction", warmup, values)
+def _close_to_dema(windows: Windows) -> FloatArray:
+    return 1 - indicator(talib.DEMA, windows.close, timeperiod=20)
 
 
-def _macd(windows: Windows, part: int) -> FloatArray:
-    return indicator(lambda close: talib.MACD(close)[part], windows.close)
+def _close_to_tema(windows: Windows) -> FloatArray:
+    return 1 - indicator(talib.TEMA, windows.close, timeperiod=20)
 
 
-def _macd_line_atr(windows: Windows) -> FloatArray:
-    return ratio(_macd(windows, 0), atr(windows, 14))
+def _macd_atr(windows: Windows) -> FloatArray:
+    return ratio(indicator(lambda close: talib.MACD(close)[0], windows.close), atr(windows, 14))
 
 
 def _macd_histogram_atr(windows: Windows) -> FloatArray:
-    return ratio(_macd(windows, 2), atr(windows, 14))
+    return ratio(indicator(lambda close: talib.MACD(close)[2], windows.close), atr(windows, 14))
 
 
 def _adx(period: int) -> Feature:
@@ -91,8 +77,7 @@ def _di_spread(period: int) -> Feature:
     def values(windows: Windows) -> FloatArray:
         columns = (windows.high, windows.low, windows.close)
         plus = indicator(talib.PLUS_DI, *columns, timeperiod=period)
-        minus = indicator(talib.MINUS_DI, *columns, timeperiod=period)
-        return (plus - minus) / 100
+        return (plus - indicator(talib.MINUS_DI, *columns, timeperiod=period)) / 100
 
     formula = f"(+DI({period}) - -DI({period})) / 100, TA-Lib PLUS_DI and MINUS_DI"
     return Feature(f"di_spread_{period}", FAMILY, formula, "-1 to 1", wilder_warmup(period), values)
@@ -110,66 +95,94 @@ def _linreg_slope(period: int) -> Feature:
     def values(windows: Windows) -> FloatArray:
         return indicator(talib.LINEARREG_SLOPE, windows.close[:, -period:], timeperiod=period) * period
 
-    formula = f"{period} x slope of the straight line through the last {period} closes / close, TA-Lib LINEARREG_SLOPE"
+    formula = f"{period} x slope of the line fitted to the last {period} closes / close, TA-Lib LINEARREG_SLOPE"
     return Feature(f"linreg_slope_{period}", FAMILY, formula, "fraction", period, values)
 
 
 def _trend_fit(period: int) -> Feature:
     def values(windows: Windows) -> FloatArray:
-        close = windows.close[:, -period:]
-        return correlation(np.log(close), np.broadcast_to(np.arange(period, dtype=np.float64), close.shape))
+        return correlation(np.log(windows.close[:, -period:]), np.arange(period, dtype=np.float64)[None, :])
 
-    formula = f"Pearson correlation of ln(close) with time over {period} candles"
+    formula = f"correlation of ln(close) with time, {period} candles"
     return Feature(f"trend_fit_{period}", FAMILY, formula, "-1 to 1", period, values)
 
 
 def _efficiency(period: int) -> Feature:
     def values(windows: Windows) -> FloatArray:
-        returns = windows.returns[:, -period:]
-        return ratio(returns.sum(axis=1), np.abs(returns).sum(axis=1))
+        return ratio(total(windows.returns, period), total(np.abs(windows.returns), period))
 
-    formula = f"Kaufman's efficiency ratio, signed: sum of {period} log returns / sum of their sizes"
+    formula = f"Kaufman's efficiency ratio with its sign: sum of {period} log returns / sum of their sizes"
     return Feature(f"efficiency_{period}", FAMILY, formula, "-1 to 1", period + 1, values)
 
 
-def _trix(period: int) -> Feature:
-    def values(windows: Windows) -> FloatArray:
-        return indicator(talib.TRIX, windows.close, timeperiod=period) / 100
-
-    formula = f"one-candle change of the triple EMA({period}), TA-Lib TRIX / 100"
-    return Feature(f"trix_{period}", FAMILY, formula, "fraction", ema_warmup(period, passes=3) + 1, values)
+def _trix(windows: Windows) -> FloatArray:
+    return indicator(talib.TRIX, windows.close, timeperiod=15) / 100
 
 
 def _vortex(windows: Windows) -> FloatArray:
     high, low = windows.high[:, -15:], windows.low[:, -15:]
-    up = np.abs(high[:, 1:] - low[:, :-1]).sum(axis=1)
-    down = np.abs(low[:, 1:] - high[:, :-1]).sum(axis=1)
-    return ratio(up - down, windows.true_range[:, -14:].sum(axis=1))
+    up, down = np.abs(high[:, 1:] - low[:, :-1]), np.abs(low[:, 1:] - high[:, :-1])
+    return ratio(total(up) - total(down), total(windows.true_range, 14))
 
 
 FEATURES: tuple[Feature, ...] = (
     *(_close_to_ema(period) for period in (5, 10, 20, 50)),
     *(_ema_slope(period) for period in (20, 50)),
     *(_ema_spread(fast, slow) for fast, slow in ((5, 20), (10, 50), (20, 50))),
-    _close_to_ema_atr(20),
     *(_close_to_sma(period) for period in (50, 100, 200)),
-    _close_to_mean("DEMA", 20, passes=2),
-    _close_to_mean("TEMA", 20, passes=3),
-    Feature("macd_atr", FAMILY, "MACD(12, 26) / ATR(14), TA-Lib", "average ranges", ema_warmup(26), _macd_line_atr),
-    Feature(
-        "macd_histogram_atr",
-        FAMILY,
-        "(MACD(12, 26) - its EMA(9)) / ATR(14), TA-Lib",
-        "average ranges",
-        ema_warmup(26, passes=2),
-        _macd_histogram_atr,
-    ),
     *(_adx(period) for period in (7, 14)),
     *(_di_spread(period) for period in (14, 28)),
     *(_aroon(period) for period in (14, 25)),
     *(_linreg_slope(period) for period in (20, 50)),
     *(_trend_fit(period) for period in (20, 50)),
     *(_efficiency(period) for period in (10, 50)),
-    _trix(15),
-    Feature("vortex_14", FAMILY, "Vortex: (VM+ - VM-) / true range over 14 candles", "ratio", 15, _vortex),
+    Feature(
+        "close_to_ema_20_atr",
+        FAMILY,
+        "(close - EMA(20)) / ATR(14), TA-Lib EMA and ATR",
+        "average ranges",
+        wilder_warmup(14),
+        _close_to_ema_atr,
+    ),
+    Feature(
+        "close_to_dema_20",
+        FAMILY,
+        "(close - DEMA(20)) / close, TA-Lib DEMA",
+        "fraction",
+        ema_warmup(20, passes=2),
+        _close_to_dema,
+    ),
+    Feature(
+        "close_to_tema_20",
+        FAMILY,
+        "(close - TEMA(20)) / close, TA-Lib TEMA",
+        "fraction",
+        ema_warmup(20, passes=3),
+        _close_to_tema,
+    ),
+    Feature(
+        "macd_atr",
+        FAMILY,
+        "(EMA(12) - EMA(26)) / ATR(14), TA-Lib MACD and ATR",
+        "average ranges",
+        ema_warmup(26),
+        _macd_atr,
+    ),
+    Feature(
+        "macd_histogram_atr",
+        FAMILY,
+        "(MACD(12, 26) - its EMA(9)) / ATR(14), TA-Lib MACD and ATR",
+        "average ranges",
+        ema_warmup(26, passes=2),
+        _macd_histogram_atr,
+    ),
+    Feature(
+        "trix_15",
+        FAMILY,
+        "change of the triple EMA(15) in one candle, TA-Lib TRIX / 100",
+        "fraction",
+        ema_warmup(15, passes=3),
+        _trix,
+    ),
+    Feature("vortex_14", FAMILY, "Vortex: (VM+ - VM-) / true range, 14 candles", "ratio", 15, _vortex),
 )
