@@ -35,10 +35,18 @@ def posted_market(strategy: str) -> str:
     return f"posted:{strategy}"
 
 
+def feed_market(strategy: Strategy) -> str:
+    """The market under which the built-in trader's candles are stored for the strategy.
+
+    Replayed candles are each strategy's own: two sets of files may tell different prices of one symbol.
+    """
+    return f"replay:{strategy.name}" if strategy.market == "replay" else strategy.market
+
+
 def markets_of(strategy: Strategy, settings: Settings) -> tuple[str, ...]:
     """The feeds whose candles are prices for the strategy; a simulated or replayed one only for its own."""
     if strategy.market in CLOSED_MARKETS:
-        return (strategy.market,)
+        return (feed_market(strategy),)
     named = (strategy.market, settings.market)
     return tuple(dict.fromkeys(name for name in named if name not in {EXTERNAL, "off", *CLOSED_MARKETS}))
 

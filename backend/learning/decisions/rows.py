@@ -1,0 +1,131 @@
+"""The rows a retraining may use, read as columns: no object per row, features joined as bytes."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, Row, func, select
+from sqlalchemy.orm import Session
+
+from ai_engine.dataset import Rows
+from ai_engine.types import FeatureMatrix, LabelSource
+from backend.clock import to_ms
+from backend.models import AITrainingSample, FeatureSchema, Strategy
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRead:
+    """The window's rows, and what was counted beside them.
+
+    ``samples_count``: rows of the window with a known outcome, quarantined ones and those of another schema
+    included; ``since`` and ``until`` bound the window by decision time, None where nothing is known yet.
+    """
+
+    rows: Rows
+    samples_count: int
+    outcomes_pending: int
+    quarantined: dict[str, int]
+    other_schema: int
+    since: datetime | None
+    until: datetime | None
+
+
+def read_training_rows(
+    session: Session, strategy: Strategy, *, window_days: int, include_synthetic: bool = False
+) -> TrainingRead:
+    """Rows with a known outcome, decided within ``window_days`` before the strategy's newest such row."""
+    row = AITrainingSample
+    own = [row.strategy == strategy.name]
+    if not include_synthetic:
+        own.append(row.origin != LabelSource.SYNTHETIC)
+    until = session.scalar(select(func.max(row.timestamp)).where(*own, row.outcome_known.is_(True)))
+    since = None if until is None else until - timedelta(days=window_days)
+    within = own if since is None else [*own, row.timestamp >= since]
+    pending = select(func.count()).where(*within, row.state.in_(("pending", "open")))
+    names = _names(session, strategy.feature_schema_id)
+    found = _known(session, within) if until is not None else []
+    usable = [one for one in found if one.quarantine_reason is None]
+    schemas = _projections(session, {one.feature_schema_id for one in usable}, names)
+    held = [one for one in usable if one.feature_schema_id in schemas]
+    return TrainingRead(
+        rows=_rows(held, schemas, names),
+        samples_count=len(found),
+        outcomes_pending=session.scalar(pending) or 0,
+        quarantined=dict(Counter(one.quarantine_reason for one in found if one.quarantine_reason is not None)),
+        other_schema=len(usable) - len(held),
+        since=since,
+        until=until,
+    )
+
+
+def _known(session: Session, within: Sequence[ColumnElement[bool]]) -> Sequence[Row[Any]]:
+    row = AITrainingSample
+    query = select(
+        row.decision_id,
+        row.symbol,
+        row.timestamp,
+        row.horizon_at,
+        row.forward_price_at,
+        row.exit_time,
+        row.forward_return,
+        row.market_return,
+        row.label_source,
+        row.quarantine_reason,
+        row.feature_schema_id,
+        row.features_blob,
+    )
+    return session.execute(query.where(*within, row.outcome_known.is_(True)).order_by(row.feature_schema_id)).all()
+
+
+def _names(session: Session, schema_id: int | None) -> tuple[str, ...]:
+    return () if schema_id is None else tuple(session.get_one(FeatureSchema, schema_id).names)
+
+
+def _projections(session: Session, ids: set[int], names: tuple[str, ...]) -> dict[int, tuple[int, NDArray[np.intp]]]:
+    """For each schema that holds all the names: its width, and where each name stands in it."""
+    projections = {}
+    for schema in session.scalars(select(FeatureSchema).where(FeatureSchema.id.in_(ids))):
+        place = {name: index for index, name in enumerate(schema.names)}
+        if names and all(name in place for name in names):
+            projections[schema.id] = (len(place), np.array([place[name] for name in names], dtype=np.intp))
+    return projections
+
+
+def _rows(found: Sequence[Row[Any]], schemas: dict[int, tuple[int, NDArray[np.intp]]], names: tuple[str, ...]) -> Rows:
+    return Rows(
+        decision_ids=tuple(one.decision_id for one in found),
+        symbols=tuple(one.symbol for one in found),
+        times=np.array([to_ms(one.timestamp) for one in found], dtype=np.int64),
+        ends=np.array([to_ms(_known_at(one)) for one in found], dtype=np.int64),
+        X=_features(found, schemas, names),
+        feature_names=names,
+        forward_returns=_floats([one.forward_return for one in found]),
+        market_returns=_floats([one.market_return for one in found]),
+        label_sources=tuple(one.label_source for one in found),
+    )
+
+
+def _known_at(one: Row[Any]) -> datetime:
+    """When all that the row's labels say had happened."""
+    times = (one.horizon_at, one.forward_price_at, one.exit_time)
+    return max(moment for moment in times if moment is not None)
+
+
+def _features(
+    found: Sequence[Row[Any]], schemas: dict[int, tuple[int, NDArray[np.intp]]], names: tuple[str, ...]
+) -> FeatureMatrix:
+    """The features of rows that are ordered by schema; one join and one projection a schema."""
+    parts: list[FeatureMatrix] = [np.empty((0, len(names)), dtype=np.float32)]
+    for schema_id in sorted({one.feature_schema_id for one in found}):
+        blobs = b"".join(one.features_blob for one in found if one.feature_schema_id == schema_id)
+        width, place = schemas[schema_id]
+        parts.append(np.frombuffer(blobs, dtype="<f4").reshape(-1, width)[:, place])
+    return np.ascontiguousarray(np.concatenate(parts), dtype=np.float32)
+
+
+def _floats(values: Sequence[float | None]) -> NDArray[np.float64]:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
