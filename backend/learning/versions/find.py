@@ -1,0 +1,31 @@
+"""A version by its id."""
+
+import difflib
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend.errors import NotFoundError
+from backend.models import AIModelVersion
+
+
+def find_version(session: Session, version_id: str, strategy: str | None = None) -> AIModelVersion:
+    """The version; 404 ``unknown_version`` with the nearest one, also where it is of another strategy."""
+    query = select(AIModelVersion).where(AIModelVersion.version_id == version_id)
+    version = session.scalars(query).one_or_none()
+    if version is None:
+        known = select(AIModelVersion.version_id).order_by(AIModelVersion.id.desc()).limit(1000)
+        near = difflib.get_close_matches(version_id[:64], session.scalars(known).all(), n=1, cutoff=0.0)
+        hint = f" The nearest is {near[0]}." if near else " Nothing is trained yet: POST /ai/retrain."
+        raise NotFoundError(
+            f"There is no version {version_id[:64]!r}.{hint}",
+            reason="unknown_version",
+            nearest=near[0] if near else None,
+        )
+    if strategy is not None and version.strategy != strategy:
+        raise NotFoundError(
+            f"{version_id} is a version of {version.strategy}, not of {strategy[:64]!r}. Leave ?strategy= out.",
+            reason="unknown_version",
+            strategy=version.strategy,
+        )
+    return version

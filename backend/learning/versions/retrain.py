@@ -1,0 +1,275 @@
+"""One retraining of one strategy, by call or by schedule: the same function, the same answers."""
+
+import logging
+import math
+import threading
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NotRequired, TypedDict, Unpack
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from ai_engine import pipeline
+from ai_engine.candles import timeframe_ms
+from ai_engine.dataset import Dataset, data_hash
+from ai_engine.pipeline import Refused, TrainingContext
+from backend.clock import Clock, iso
+from backend.database import Database
+from backend.learning.decisions.rows import TrainingRead, read_training_rows
+from backend.learning.decisions.strategies import get_strategy
+from backend.learning.versions.heartbeat import Heartbeat
+from backend.learning.versions.publish import Publication, folder_name, publish
+from backend.learning.versions.store import ArtifactStore
+from backend.learning.versions.trainer import (
+    Progress,
+    Trainer,
+    TrainingFailedError,
+    TrainingStoppedError,
+)
+from backend.models import AIModelVersion, AITrainingSample
+from backend.operations import runs
+from backend.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+JOB = "ai-retraining"
+SEED = 20_251_112
+MIN_NEW_SHARE = 0.02
+
+
+@dataclass(frozen=True)
+class RetrainService:
+    """What a retraining needs. ``wall_clock`` differs from ``clock`` only where that tells market time."""
+
+    database: Database
+    settings: Settings
+    store: ArtifactStore
+    trainer: Trainer
+    clock: Clock
+    wall_clock: Clock | None = None
+
+    def wall(self) -> datetime:
+        """The wall clock's time: versions are named after it and runs are dated by it."""
+        return (self.wall_clock or self.clock)()
+
+
+class RetrainOptions(TypedDict):
+    """Who retrains what: a scheduled run has a ``slot`` and must find enough new outcomes."""
+
+    strategy: str
+    actor: str
+    min_samples: NotRequired[int | None]
+    slot: NotRequired[datetime | None]
+    include_synthetic: NotRequired[bool]
+    progress: NotRequired[Progress | None]
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What the one short read transaction brought."""
+
+    rows: TrainingRead
+    context: TrainingContext
+    known_outcomes: int
+    new_outcomes: int
+
+
+def retrain(service: RetrainService, **options: Unpack[RetrainOptions]) -> dict[str, Any]:
+    """Retrain now and answer as ``POST /ai/retrain`` does; 409 while one of this strategy runs."""
+    return _carry_out(service, options, _begin(service, options))
+
+
+def start_retrain(service: RetrainService, **options: Unpack[RetrainOptions]) -> str:
+    """Begin a retraining, which goes on in a thread, and return its run's id."""
+    run_id = _begin(service, options)
+    name = f"retrain-{options['strategy']}"
+    threading.Thread(target=_in_background, args=(service, options, run_id), name=name, daemon=True).start()
+    return run_id
+
+
+def _in_background(service: RetrainService, options: RetrainOptions, run_id: str) -> None:
+    try:
+        _carry_out(service, options, run_id)
+    except Exception:
+        logger.exception("The retraining %s failed.", run_id)
+
+
+def _begin(service: RetrainService, options: RetrainOptions) -> str:
+    strategy = options["strategy"]
+    service.database.read(get_strategy, strategy, settings=service.settings)
+    new = runs.NewRun(JOB, strategy, options["actor"], options.get("slot"))
+    try:
+        return service.database.write(runs.start, new, service.wall())
+    except IntegrityError as error:
+        running = service.database.read(runs.running_run_id, JOB, strategy)
+        if running is None and new.slot is not None:
+            raise runs.SlotTakenError(strategy, new.slot) from error
+        raise runs.RunInProgressError(strategy, running) from error
+
+
+def _carry_out(service: RetrainService, options: RetrainOptions, run_id: str) -> dict[str, Any]:
+    """Train and close the run with what came of it; whatever goes wrong, the run does not stay open."""
+    try:
+        with Heartbeat(service.database, run_id, service.wall) as heartbeat:
+            answer = _train(service, options, run_id, _both(heartbeat.tell, options.get("progress")))
+    except runs.RunLostError:
+        raise
+    except TrainingStoppedError:
+        answer = {"status": "error", "reason": "lost", "detail": "The service stopped during the training."}
+    except (TrainingFailedError, OSError) as error:
+        logger.warning("The retraining %s of %s failed: %s", run_id, options["strategy"], error)
+        answer = {"status": "error", "reason": "training_failed", "detail": str(error)}
+    except BaseException as error:
+        _close(service, run_id, {"status": "error", "reason": "training_failed", "detail": repr(error)[:500]})
+        raise
+    if answer["status"] != "success":
+        _close(service, run_id, answer)
+    return {**answer, "strategy": options["strategy"], "run_id": run_id}
+
+
+def _close(service: RetrainService, run_id: str, answer: dict[str, Any]) -> None:
+    service.database.write(runs.finish, run_id, service.wall(), answer["status"], answer)
+
+
+def _both(first: Progress, second: Progress | None) -> Progress:
+    def tell(stage: str, fraction: float) -> None:
+        first(stage, fraction)
+        if second is not None:
+            second(stage, fraction)
+
+    return tell
+
+
+def _train(service: RetrainService, options: RetrainOptions, run_id: str, progress: Progress) -> dict[str, Any]:
+    progress("reading", 0.0)
+    reading = service.database.read(_read, service.settings, options)
+    refusal = _too_few(service.settings, options, reading) or service.database.read(
+        _refusal, options["strategy"], pipeline.prepare(reading.rows.rows, reading.context), reading
+    )
+    if refusal is not None:
+        return refusal
+    trained = service.trainer(reading.rows.rows, reading.context, progress)
+    if isinstance(trained, Refused):
+        return _refused(trained, reading)
+    progress("publishing", 1.0)
+    publication = Publication(
+        strategy=options["strategy"],
+        run_id=run_id,
+        actor=options["actor"],
+        trained=trained,
+        trained_at=service.clock(),
+        lineage=_lineage(reading, trained),
+        model_folder=folder_name(service.settings.model_dir, service.settings.root),
+    )
+    return publish(service.database, service.store, publication, service.wall)
+
+
+def _read(session: Session, settings: Settings, options: RetrainOptions) -> _Reading:
+    strategy = get_strategy(session, options["strategy"], settings=settings)
+    include_synthetic = options.get("include_synthetic", False)
+    known, new = count_outcomes(session, strategy.name)
+    return _Reading(
+        rows=read_training_rows(
+            session,
+            strategy,
+            window_days=settings.ai_retrain_window_days,
+            include_synthetic=include_synthetic,
+        ),
+        context=TrainingContext(
+            strategy=strategy.name,
+            timeframe_ms=timeframe_ms(strategy.timeframe),
+            horizon_candles=strategy.horizon_candles,
+            cost=settings.cost,
+            seed=SEED,
+            looks=strategy.looks + 1,
+            include_synthetic=include_synthetic,
+        ),
+        known_outcomes=known,
+        new_outcomes=new,
+    )
+
+
+def count_outcomes(session: Session, strategy: str) -> tuple[int, int]:
+    """Known outcomes of the strategy, and how many of them its newest version had not seen."""
+    query = select(func.count()).where(AITrainingSample.strategy == strategy, AITrainingSample.outcome_known.is_(True))
+    known = session.scalar(query) or 0
+    newest = select(AIModelVersion.lineage).where(AIModelVersion.strategy == strategy)
+    lineage = session.scalars(newest.order_by(AIModelVersion.id.desc()).limit(1)).first() or {}
+    return known, max(known - int(lineage.get("known_outcomes", 0)), 0)
+
+
+def required_new(settings: Settings, samples_count: int) -> int:
+    """How many new outcomes a scheduled retraining waits for: the setting, or 2 % of the window."""
+    if settings.ai_retrain_min_new is not None:
+        return settings.ai_retrain_min_new
+    return max(math.ceil(MIN_NEW_SHARE * samples_count), 1)
+
+
+def _too_few(settings: Settings, options: RetrainOptions, reading: _Reading) -> dict[str, Any] | None:
+    count = reading.rows.samples_count
+    required = options.get("min_samples") or settings.ai_retrain_min_samples
+    if count < required:
+        return {
+            "status": "skipped",
+            "reason": "insufficient_samples",
+            "samples_count": count,
+            "required": required,
+            "outcomes_pending": reading.rows.outcomes_pending,
+        }
+    wanted = required_new(settings, count)
+    if options.get("slot") is not None and reading.new_outcomes < wanted:
+        return {
+            "status": "skipped",
+            "reason": "too_few_new_samples",
+            "new_samples": reading.new_outcomes,
+            "required": wanted,
+        }
+    return None
+
+
+def _refusal(
+    session: Session, strategy: str, prepared: Dataset | Refused, reading: _Reading
+) -> dict[str, Any] | None:
+    if isinstance(prepared, Refused):
+        return _refused(prepared, reading)
+    digest = data_hash(prepared)
+    query = select(AIModelVersion.version_id).where(
+        AIModelVersion.strategy == strategy, AIModelVersion.data_hash == digest
+    )
+    version_id = session.scalar(query)
+    if version_id is None:
+        return None
+    return {"status": "skipped", "reason": "no_new_samples", "version_id": version_id, "data_hash": digest}
+
+
+def _refused(refused: Refused, reading: _Reading) -> dict[str, Any]:
+    pending = {"outcomes_pending": reading.rows.outcomes_pending}
+    return {"status": "error", "reason": refused.reason, **refused.detail, **pending}
+
+
+def _lineage(reading: _Reading, trained: pipeline.Trained) -> dict[str, Any]:
+    """Where a version comes from, so that anyone can ask and ``rebuild`` can repeat it."""
+    rows, context = reading.rows.rows, reading.context
+    sources: dict[str, int] = {}
+    for source in rows.label_sources:
+        sources[source] = sources.get(source, 0) + 1
+    return {
+        "window": {
+            "since": iso(reading.rows.since) if reading.rows.since else None,
+            "until": iso(reading.rows.until) if reading.rows.until else None,
+            "samples_count": reading.rows.samples_count,
+            "outcomes_pending": reading.rows.outcomes_pending,
+        },
+        "rows_by_label_source": dict(sorted(sources.items())),
+        "known_outcomes": reading.known_outcomes,
+        "data_hash": trained.data_hash,
+        "recipe": trained.recipe,
+        "libraries": trained.libraries,
+        "seed": context.seed,
+        "horizon_candles": context.horizon_candles,
+        "timeframe_ms": context.timeframe_ms,
+        "cost": context.cost,
+        "include_synthetic": context.include_synthetic,
+    }
