@@ -20,6 +20,10 @@ NO_ACTIVE_MODEL = "no_active_model"
 
 COIN = 0.5
 
+RULE_FEATURES = ("ema_spread_10_50", "realized_vol_50", "vol_ratio_10_50")
+MIN_TREND = 2.0
+MAX_UNREST = 0.3
+
 
 @dataclass(frozen=True)
 class PolicySettings:
@@ -94,5 +98,23 @@ def _hold(reason: str, policy: PolicySettings, uniform: float | None) -> Choice:
 def cold_start(
     features: FeatureMatrix, names: tuple[str, ...], policy: PolicySettings, *, uniform: float | None
 ) -> Choice:
-    """Return the action of the rule that decides while no model is active: follow a clear trend in a normal market."""
-    raise NotImplementedError
+    """Return the action of the rule that decides while no model is active: follow a clear trend in calm markets.
+
+    The trend is the spread of two exponential means in units of one candle's volatility; it is followed from
+    ``MIN_TREND`` on, unless the last ten candles are much wilder than the last fifty. On markets of many kinds that
+    holds in about half of all candles and follows both directions in the rest; it claims no skill.
+
+    Parameters
+    ----------
+    features, names
+        One row of shape (f,), and the name of each value; only the rule's own three names are needed.
+    uniform
+        As in :func:`choose`.
+    """
+    if not set(RULE_FEATURES) <= set(names):
+        return _hold(NO_RULE_FOR_THESE_FEATURES, policy, uniform)
+    spread, volatility, unrest = (float(features[names.index(name)]) for name in RULE_FEATURES)
+    if volatility <= 0 or unrest > MAX_UNREST or abs(spread) < MIN_TREND * volatility:
+        return _hold(COLD_START_NO_TREND, policy, uniform)
+    action = Action.BUY if spread > 0 else Action.SELL
+    return Choice(action=action.value, reason=COLD_START_RULE, explored=False, propensity=1.0)
