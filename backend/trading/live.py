@@ -1,0 +1,160 @@
+"""The trader as a thread: one process holds the role by a lease, paces the market, and says how it fares."""
+
+import logging
+import threading
+import time
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from backend import system
+from backend.clock import Clock
+from backend.database import Database
+from backend.errors import InvalidInputError, QuantumTraderError
+from backend.learning.versions.serving import Serving
+from backend.market.feed import Feed
+from backend.market.files import FileMarket
+from backend.market.simulated import SimulatedMarket
+from backend.models import Feed as FeedRow
+from backend.settings import Settings
+from backend.trading.batches import ROUNDS_A_TRANSACTION, batches
+from backend.trading.context import TraderContext
+from backend.trading.role import LeaseLostError, TraderRole
+from backend.trading.round import Trader
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 5.0
+SHORTEST_WAIT_SECONDS = 0.05
+FIRST_RETRY_SECONDS = 1.0
+LONGEST_RETRY_SECONDS = 60.0
+REPLAY = "replay"
+
+
+def feed_of(settings: Settings, clock: Clock) -> Feed | None:
+    """The market that the settings name; None where this trader has none to trade on."""
+    if settings.market == "simulated":
+        return SimulatedMarket(settings.symbols, settings.timeframe, now=clock)
+    if settings.market == "replay" and settings.market_files is not None:
+        return FileMarket(settings.market_files, settings.timeframe)
+    return None
+
+
+def say(session: Session, strategy: str, source: str, state: str, *, now: datetime, detail: str | None = None) -> None:
+    """Write the feed's state where everybody can read it."""
+    row = session.get(FeedRow, strategy)
+    if row is None:
+        row = FeedRow(strategy=strategy)
+        session.add(row)
+    row.source, row.state, row.updated_at, row.detail = source, state, now, detail
+
+
+class TraderLoop:
+    """Trades until it is stopped: takes the role, catches up at the market's speed, then follows real time."""
+
+    def __init__(
+        self, database: Database, settings: Settings, serving: Serving, clock: Clock, holder: str | None = None
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._serving = serving
+        self._clock = clock
+        self._role = TraderRole(database, settings.strategy, clock, holder or system.process_identity())
+        self._feed: Feed | None = None
+        self._holding = False
+        self._retry_seconds = FIRST_RETRY_SECONDS
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="trader", daemon=True)
+
+    def start(self) -> None:
+        """Begin in a thread of its own."""
+        self._thread.start()
+
+    def stop(self, timeout_seconds: float = 10.0) -> None:
+        """Finish the round in hand, give the role back, end."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_seconds)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                if self._role.take():
+                    self._trade()
+                self._stopped.wait(TICK_SECONDS)
+            except LeaseLostError as lost:
+                log.warning("%s", lost.message)
+            except Exception as error:  # whatever a round died of, the thread says so and goes on
+                self._failed(error)
+        self._leave()
+
+    def _trade(self) -> None:
+        """Take rounds until told to stop, or until nothing more can come."""
+        trader = self._begin()
+        if trader is None:
+            return
+        self._holding = True
+        while self._catch_up(trader):
+            if trader.feed.source == REPLAY:
+                self._say("finished")
+                self._role.give_back()
+                self._stopped.wait()
+            elif not self._stopped.wait(self._until_next(trader)) and not self._role.take():
+                return
+
+    def _begin(self) -> Trader | None:
+        """The trader at its place; None, said and waited for, where the settings do not allow one."""
+        try:
+            if self._feed is None:
+                self._feed = feed_of(self._settings, self._clock)
+            if self._feed is None:
+                raise InvalidInputError(f"QT_MARKET={self._settings.market} has no trader.", field="QT_MARKET")
+            context = TraderContext(
+                database=self._database,
+                settings=self._settings,
+                serving=self._serving,
+                feed=self._feed,
+                strategy=self._settings.strategy,
+                clock=self._clock,
+                guard=self._role.keep,
+            )
+            return Trader(context)
+        except QuantumTraderError as refused:
+            log.log(logging.ERROR, "The trader cannot start: %s", refused.message)
+            self._say("off", refused.message)
+            self._stopped.wait(LONGEST_RETRY_SECONDS)
+            return None
+
+    def _catch_up(self, trader: Trader) -> bool:
+        """Take every round that has closed, at the market's speed; False when told to stop."""
+        speed = self._settings.market_speed
+        due = time.monotonic()
+        for batch in batches(trader.feed.rounds(trader.after), 1 if speed else ROUNDS_A_TRANSACTION):
+            trader.steps(batch)
+            self._retry_seconds = FIRST_RETRY_SECONDS
+            if speed:  # time lost is made up for within a second, not in a burst
+                due = max(due + len(batch) / speed, time.monotonic() - 1)
+            if self._stopped.wait(max(0.0, due - time.monotonic())):
+                return False
+        return not self._stopped.is_set()
+
+    def _until_next(self, trader: Trader) -> float:
+        due = (trader.after + trader.timeframe - self._clock()).total_seconds()
+        return min(max(due, SHORTEST_WAIT_SECONDS), TICK_SECONDS)
+
+    def _failed(self, error: Exception) -> None:
+        log.error("A round failed and left nothing behind; trying again in %.0f s", self._retry_seconds, exc_info=error)
+        try:
+            self._say("stale", f"{type(error).__name__}: {error}")
+        except Exception:  # the database itself may be what failed
+            log.exception("The failure could not be stored")
+        self._stopped.wait(self._retry_seconds)
+        self._retry_seconds = min(2 * self._retry_seconds, LONGEST_RETRY_SECONDS)
+
+    def _leave(self) -> None:
+        if self._holding:
+            self._role.give_back()
+
+    def _say(self, state: str, detail: str | None = None) -> None:
+        source, strategy = self._settings.market, self._settings.strategy
+        self._database.write(say, strategy, source, state, now=self._clock(), detail=detail)

@@ -1,0 +1,192 @@
+"""One decision round, the same live, after a restart and in replay: candles in, fills, outcomes, decisions, orders.
+
+Features and forecasts are computed with no transaction open; everything the round leaves behind is then written
+in one. The strategy's feed row carries the last round's time in that same transaction, so that no round is ever
+taken twice or half.
+"""
+
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from ai_engine.features.catalogue import FEATURE_NAMES
+from ai_engine.types import Action
+from backend.clock import iso
+from backend.errors import ConflictError
+from backend.learning.decisions.decide import Decided, DecisionContext, Observation, decide
+from backend.learning.decisions.record import NewDecision, record
+from backend.learning.decisions.settle import settle_due
+from backend.market import candles as store
+from backend.market.feed import CandleRound
+from backend.models import Feed, Strategy
+from backend.trading.broker import PaperBroker, Signal
+from backend.trading.context import TraderContext, policy_of
+from backend.trading.exits import barriers
+from backend.trading.resume import resume
+from backend.trading.windows import Seen, look
+
+log = logging.getLogger(__name__)
+
+Answer = tuple[Seen, str, Decided]
+"""What was seen, the decision's id, and what was answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundResult:
+    """What one round did: its decisions by action, the trades it entered and left, the rows it settled."""
+
+    closed_at: datetime
+    signals: dict[str, int]
+    entered: int
+    left: int
+    settled: int
+
+
+class Trader:
+    """The built-in trader of one strategy; memory holds only what the database can give back."""
+
+    def __init__(self, context: TraderContext) -> None:
+        self._context = context
+        resumed = resume(context)
+        self.feed = context.feed
+        self.after = resumed.after
+        self._market = resumed.market
+        self._terms = resumed.terms
+        self._windows = resumed.windows
+        self._decision = DecisionContext(
+            strategy_name=context.strategy,
+            policy=policy_of(context.settings, resumed.terms),
+            enabled=context.settings.enable_ai_trading,
+        )
+
+    def step(self, one: CandleRound) -> RoundResult:
+        """Take one round."""
+        return self.steps([one])[0]
+
+    def steps(self, rounds: Sequence[CandleRound]) -> list[RoundResult]:
+        """Take several rounds in event order in one transaction: with the model that is active at the first."""
+        seen = look(self._windows, rounds, self._terms.timeframe)
+        answers = self._decide(seen.seen)
+        results = self._context.database.write(self._store, rounds, answers)
+        self._windows = seen.windows
+        self.after = rounds[-1].close_time
+        for result in results:
+            if sum(result.signals.values()):
+                log.info("AI signals generated: BUY=%(BUY)d SELL=%(SELL)d HOLD=%(HOLD)d", result.signals)
+        return results
+
+    @property
+    def timeframe(self) -> timedelta:
+        """The length of one candle."""
+        return self._terms.timeframe
+
+    def _decide(self, seen: Sequence[Sequence[Seen]]) -> list[list[Answer]]:
+        """Answers for every observation of every round, from one call of the model."""
+        context = self._context
+        flat = [(item, self._decision_id(item)) for one in seen for item in one]
+        if not flat:
+            return [[] for _ in seen]
+        model = context.database.read(context.serving.model_for, context.strategy)
+        observations = [
+            Observation(item.symbol, item.features, FEATURE_NAMES, self._uniform(decision_id))
+            for item, decision_id in flat
+        ]
+        answers = iter(zip(flat, decide(observations, model, self._decision), strict=True))
+        return [[(*known, answer) for known, answer in _take(answers, len(one))] for one in seen]
+
+    def _decision_id(self, item: Seen) -> str:
+        return f"{item.symbol}-{self._context.feed.timeframe}-{iso(item.closed_at)}"
+
+    def _uniform(self, decision_id: str) -> float | None:
+        """A number in [0, 1) that is the same for this decision in every run; None where nothing may be explored."""
+        if not self._context.settings.enable_execution:
+            return None
+        digest = hashlib.blake2b(f"{self._context.seed}:{decision_id}".encode(), digest_size=8).digest()
+        return (int.from_bytes(digest, "big") >> 11) / 2**53
+
+    def _store(
+        self, session: Session, rounds: Sequence[CandleRound], answers: Sequence[Sequence[Answer]]
+    ) -> list[RoundResult]:
+        context = self._context
+        if context.guard is not None:
+            context.guard(session)
+        strategy, feed = session.get_one(Strategy, context.strategy), session.get_one(Feed, context.strategy)
+        if feed.market_time is not None and feed.market_time >= rounds[0].close_time:
+            raise ConflictError(
+                f"The round of {iso(rounds[0].close_time)} has been taken already; go on after"
+                f" {iso(feed.market_time)}.",
+                reason="round_taken",
+            )
+        now = context.clock()
+        broker = PaperBroker(session, strategy, self._terms, now)
+        results = [self._one(session, broker, one, answer) for one, answer in zip(rounds, answers, strict=True)]
+        feed.market_time, feed.updated_at, feed.detail = rounds[-1].close_time, now, None
+        feed.state = "running" if any(answers) else "warming"
+        return results
+
+    def _one(self, session: Session, broker: PaperBroker, one: CandleRound, answers: Sequence[Answer]) -> RoundResult:
+        """Everything one round leaves behind, in the order in which it happens."""
+        strategy = session.get_one(Strategy, self._context.strategy)
+        entered, left = broker.entered, broker.left
+        store.append_round(session, self._market, self.feed.timeframe, one)
+        broker.trade(one.close_time - self.timeframe, one.candles)
+        settled = settle_due(
+            session,
+            strategy,
+            market_time=one.close_time,
+            costs=self._terms,
+            markets=(self._market,),
+            now=self._context.clock(),
+        )
+        self._record(session, strategy, broker, answers)
+        counts = Counter(answer.choice.action for _, _, answer in answers)
+        return RoundResult(
+            closed_at=one.close_time,
+            signals={action.value: counts[action.value] for action in Action},
+            entered=broker.entered - entered,
+            left=broker.left - left,
+            settled=settled,
+        )
+
+    def _record(self, session: Session, strategy: Strategy, broker: PaperBroker, answers: Sequence[Answer]) -> None:
+        if not answers:
+            return
+        decisions = [_new_decision(*answer) for answer in answers]
+        samples = record(session, strategy, decisions, now=self._context.clock())
+        if not self._context.settings.enable_execution:
+            return
+        for sample, (seen, decision_id, answer) in zip(samples, answers, strict=True):
+            if answer.choice.action == Action.HOLD:
+                continue
+            distances = barriers(seen.closes, self._terms.horizon_candles, self._terms.cost)
+            broker.signal(Signal(sample.id, decision_id, seen.symbol, answer.choice.action, seen.closed_at, distances))
+
+
+def _new_decision(seen: Seen, decision_id: str, answer: Decided) -> NewDecision:
+    return NewDecision(
+        decision_id=decision_id,
+        symbol=seen.symbol,
+        timestamp=seen.closed_at,
+        price=None,
+        feature_names=FEATURE_NAMES,
+        features=seen.features,
+        action=answer.choice.action,
+        forecast=answer.forecast,
+        model_version=answer.model_version,
+        reason=answer.choice.reason,
+        explored=answer.choice.explored,
+        propensity=answer.choice.propensity,
+        body_hash=None,
+    )
+
+
+def _take(
+    answers: Iterator[tuple[tuple[Seen, str], Decided]], count: int
+) -> Iterator[tuple[tuple[Seen, str], Decided]]:
+    for _ in range(count):
+        yield next(answers)
