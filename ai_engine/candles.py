@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +37,7 @@ class Candles:
     Parameters
     ----------
     open_time
-        int64, shape (n,): milliseconds since 1970 in UTC, strictly increasing; a missing candle is a gap.
+        int64, shape (n,): milliseconds since 1970 in UTC, each at least a timeframe after the one before.
     open, high, low, close
         float64, shape (n,): quote currency per unit of base currency; finite and positive.
     volume
@@ -73,8 +74,8 @@ class Candles:
             raise ValueError(f"timeframe_ms must be positive, not {self.timeframe_ms}.")
         if len({getattr(self, name).shape for name in COLUMNS}) != 1 or self.open_time.ndim != 1:
             raise ValueError("All columns of candles must be one-dimensional and of one length.")
-        if not (np.diff(self.open_time) > 0).all():
-            raise ValueError("open_time must be strictly increasing; clean() sorts and keeps one row a time.")
+        if not (np.diff(self.open_time) >= self.timeframe_ms).all():
+            raise ValueError("open_time must increase by a timeframe or more; clean() sorts and drops repeats.")
         for name in PRICES:
             column = getattr(self, name)
             if not ((column > 0) & np.isfinite(column)).all():
@@ -106,7 +107,8 @@ class Candles:
         """Return these candles followed by ``other``, which must be later and of the same timeframe."""
         if other.timeframe_ms != self.timeframe_ms:
             raise ValueError(f"Cannot append {other.timeframe_ms} ms candles to {self.timeframe_ms} ms candles.")
-        return replace(self, **{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in COLUMNS})
+        both: dict[str, Any] = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in COLUMNS}
+        return replace(self, **both)
 
 
 def timeframe_ms(text: str) -> int:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from ai_engine.candles import Candles
 from ai_engine.types import FloatArray, IndexArray, TimeArray
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 WINDOW = 500
 """Candles a feature is a function of."""
@@ -50,7 +52,7 @@ class Windows:
 def windows_at(candles: Candles, ends: IndexArray) -> Windows:
     """Cut the windows whose last candles stand at ``ends``, each of which must be at least 499."""
 
-    def cut(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def cut(column: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
         return np.lib.stride_tricks.sliding_window_view(column, WINDOW)[ends - WINDOW + 1]
 
     last = candles.close[ends][:, None]
@@ -82,7 +84,8 @@ def _held(prices: FloatArray, last: FloatArray) -> FloatArray:
 def _relative_volume(volume: FloatArray) -> FloatArray:
     """Divide by the largest first: the sum of volumes near the end of float64 would overflow."""
     largest = volume.max(axis=1, keepdims=True)
-    share = np.divide(volume, largest, out=np.zeros_like(volume), where=largest > 0)
-    mean = share.mean(axis=1, keepdims=True)
-    np.divide(share, mean, out=share, where=mean > 0)
-    return share
+    relative = np.zeros_like(volume)
+    np.divide(volume, largest, out=relative, where=largest > 0)
+    mean = relative.mean(axis=1, keepdims=True)
+    np.divide(relative, mean, out=relative, where=mean > 0)
+    return relative
