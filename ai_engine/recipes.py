@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 RECIPE_VERSION = "xgboost-1"
 LARGE_FROM_ROWS = 1_000
 ONE_SEED_FROM_ROWS = 10_000
+SMALLEST_DEVIATION = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def fit_scaling(y: FloatArray, *, winsor_mad: float) -> TargetScaling:
     reach = winsor_mad * mad if mad > 0 else float(np.max(np.abs(y - median)))
     low, high = median - reach, median + reach
     deviation = float(np.std(np.clip(y, low, high)))
-    return TargetScaling(low=low, high=high, deviation=deviation if deviation > 0 else 1.0)
+    return TargetScaling(low=low, high=high, deviation=deviation if deviation > SMALLEST_DEVIATION else 1.0)
 
 
 @dataclass(frozen=True, slots=True)
