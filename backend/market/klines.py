@@ -92,7 +92,7 @@ def _table(path: Path, content: bytes) -> npt.NDArray[np.float64]:
     header = _is_header(first.decode("utf-8", "replace"))
     body = rest if header else content
     if not body.strip():
-        raise _refused(path, "is empty: it holds no candle. Download it again.")
+        raise _empty(path)
     try:
         table = np.loadtxt(io.BytesIO(body), delimiter=",", comments=None, ndmin=2)
     except ValueError:
@@ -115,13 +115,19 @@ def _line_by_line(path: Path, content: bytes) -> npt.NDArray[np.float64]:
             rows.append([float(cell) if cell.strip() else float("nan") for cell in cells[: len(USED)]])
         except ValueError as error:
             raise _damaged(path, number, f"{str(error)[:80]}") from error
-    return np.array(rows, dtype=np.float64).reshape(-1, len(USED))
+    if not rows:
+        raise _empty(path)
+    return np.array(rows, dtype=np.float64)
 
 
 def _is_header(line: str) -> bool:
     """Whether a line names the columns, as newer dumps do."""
     cells = [cell.strip().lower() for cell in line.split(",")]
     return len(cells) == COLUMNS and cells[0] in ("open_time", "open time", "opentime")
+
+
+def _empty(path: Path) -> InvalidInputError:
+    return _refused(path, "is empty: it holds no candle. Download it again.")
 
 
 def _wrong_columns(path: Path, line: int, found: int) -> InvalidInputError:
