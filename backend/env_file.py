@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 
-class EnvFileError(ValueError):
-    """The file cannot be read; the message names the line, never its content."""
+class SettingsError(ValueError):
+    """The settings cannot be used; one sentence that names the setting and the remedy, never a secret."""
 
 
 def read(path: Path) -> dict[str, str]:
@@ -17,16 +17,16 @@ def read(path: Path) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except UnicodeDecodeError as error:
-        raise EnvFileError(f"{path.name} is not UTF-8 text; save it again with that encoding.") from error
+        raise SettingsError(f"{path.name} is not UTF-8 text; save it again with that encoding.") from error
     except OSError as error:
-        raise EnvFileError(f"{path.name} cannot be read ({error.strerror}); check its owner and mode.") from error
+        raise SettingsError(f"{path.name} cannot be read ({error.strerror}); check its owner and mode.") from error
     values = {}
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         name, equals, value = line.strip().removeprefix("export ").partition("=")
         if not equals or not name.strip().isidentifier():
-            raise EnvFileError(f"{path.name}, line {number}: expected NAME=value, or a comment that starts with #.")
+            raise SettingsError(f"{path.name}, line {number}: expected NAME=value, or a comment that starts with #.")
         values[name.strip()] = _unquoted(value.strip())
     return values
 

@@ -7,6 +7,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from backend.crontab import ScheduleError, parse_schedule
+from backend.env_file import SettingsError
+
 Reader = Callable[[str, str], Any]
 
 PRINTED_TOKENS = frozenset({"live-admin-token", "change-me-to-a-random-token", "your-admin-token-here"})
@@ -14,12 +17,6 @@ SHORTEST_TOKEN = 16
 
 _TRUE = {"1", "true", "on", "yes"}
 _FALSE = {"0", "false", "off", "no"}
-_CRON_FIELD = r"[0-9A-Za-z*/,?#-]+"
-_SCHEDULE = re.compile(rf"(?:{_CRON_FIELD}\s+){{4}}{_CRON_FIELD}|every\s+[1-9]\d*\s*[smhd]|@[a-z]+", re.IGNORECASE)
-
-
-class SettingsError(ValueError):
-    """The settings cannot be used; one sentence that names the setting and the remedy, never a secret."""
 
 
 def text(_name: str, value: str) -> str:
@@ -109,12 +106,12 @@ def sides(name: str, value: str) -> str:
     raise SettingsError(f"{name} must be long, or long,short; not {value!r}.")
 
 
-def schedule(name: str, value: str) -> str:
-    """The form of a schedule; its fields are checked where it is parsed."""
-    if not _SCHEDULE.fullmatch(value):
-        raise SettingsError(
-            f"{name} must be a five-field crontab in UTC such as '0 3 * * *', or 'every 6h', 'every 5m'; not {value!r}."
-        )
+def schedule(_name: str, value: str) -> str:
+    """A schedule that can be parsed."""
+    try:
+        parse_schedule(value)
+    except ScheduleError as error:
+        raise SettingsError(str(error)) from error
     return value
 
 

@@ -13,7 +13,8 @@ from pydantic import SecretStr
 from ai_engine.candles import timeframe_ms
 from backend import env_file as env_files
 from backend import setting_values as values
-from backend.setting_values import Reader, SettingsError
+from backend.env_file import SettingsError
+from backend.setting_values import Reader
 
 __all__ = ["ENV_FILE", "PREFIX", "ROOT", "Settings", "SettingsError", "database_url_in_force", "load_settings"]
 
@@ -128,10 +129,7 @@ def database_url_in_force() -> str:
 def _given(environ: Mapping[str, str] | None, env_file: Path | None) -> dict[str, str]:
     if environ is None:
         environ, env_file = os.environ, env_file or ENV_FILE
-    try:
-        filed = env_files.read(env_file) if env_file else {}
-    except env_files.EnvFileError as error:
-        raise SettingsError(str(error)) from error
+    filed = env_files.read(env_file) if env_file else {}
     for name in filed:
         if name.upper().startswith(PREFIX) and name not in _FIELDS:
             raise SettingsError(f"Unknown setting {name} in .env; did you mean {_nearest(name, 0)}?")
