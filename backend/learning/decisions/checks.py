@@ -18,13 +18,15 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 def content_hash(content: object) -> str:
     """SHA-256 of the canonical JSON of plain values and times; the order of keys does not matter."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_plain)
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _plain(value: object) -> str:
     if isinstance(value, datetime):
-        return iso(value)
+        # An offset can carry a time beyond the calendar's ends; such a time is refused later, by its own check.
+        inside = datetime.min.year < value.year < datetime.max.year
+        return iso(value) if inside else value.isoformat()
     raise TypeError(f"{type(value).__name__} has no canonical form")
 
 
@@ -60,10 +62,11 @@ def check_time(moment: datetime, *, now: datetime, field: str) -> datetime:
         raise InvalidInputError(f"{field} has no offset. End it with Z for UTC.", field=field)
     if moment > now + MAX_AHEAD:
         raise InvalidInputError(
-            f"{field} {iso(moment)} lies in the future: it is {iso(now)} here. Correct the sender's clock.", field=field
+            f"{field} {moment.isoformat()} lies in the future: it is {iso(now)} here. Correct the sender's clock.",
+            field=field,
         )
     if moment < EARLIEST:
-        raise InvalidInputError(f"{field} {iso(moment)} lies before the year 2000.", field=field)
+        raise InvalidInputError(f"{field} {moment.isoformat()} lies before the year 2000.", field=field)
     return moment
 
 

@@ -6,7 +6,7 @@ from typing import Protocol
 from ai_engine import labels
 from ai_engine.types import Action, LabelSource
 from backend.learning.decisions.checks import MAX_RETURN
-from backend.models import AITrainingSample
+from backend.models import AITrainingSample, TradeLog
 
 LONG_ONLY = "long"
 RETURN_OUT_OF_BOUNDS = "return_out_of_bounds"
@@ -47,10 +47,8 @@ def label_counterfactual(
 ) -> None:
     """Close the row with what it would have earned; a SELL of a long-only strategy opens nothing and earns 0."""
     sample.market_return = market_return
-    _label(sample, hypothetical(sample.predicted_action, market_return, sides=sides, costs=costs), _NOBODY, now)
-
-
-_NOBODY = LabelSource.COUNTERFACTUAL
+    label = hypothetical(sample.predicted_action, market_return, sides=sides, costs=costs)
+    _label(sample, label, LabelSource.COUNTERFACTUAL, now)
 
 
 def hypothetical(action: str, market_return: float, *, sides: str, costs: Costs) -> float:
@@ -75,6 +73,26 @@ def judge_plausibility(sample: AITrainingSample) -> None:
         sample.quarantine_reason = RETURN_OUT_OF_BOUNDS
     elif not implausible and sample.quarantine_reason == RETURN_OUT_OF_BOUNDS:
         sample.quarantine_reason = None
+
+
+def trade_log(sample: AITrainingSample) -> TradeLog:
+    """The log row of a closed trade."""
+    return TradeLog(
+        sample_id=sample.id,
+        decision_id=sample.decision_id,
+        strategy=sample.strategy,
+        symbol=sample.symbol,
+        side=sample.execution_side,
+        quantity=sample.quantity,
+        entry_price=sample.entry_price,
+        entry_time=sample.entry_time,
+        exit_price=sample.exit_price,
+        exit_time=sample.exit_time,
+        exit_reason=sample.exit_reason,
+        fees=sample.fees,
+        realized_pnl=sample.realized_pnl,
+        model_version=sample.model_version,
+    )
 
 
 def _label(sample: AITrainingSample, label: float, source: LabelSource, now: datetime) -> None:

@@ -10,10 +10,16 @@ from ai_engine.types import Action
 from backend.errors import ConflictError, InvalidInputError, NotFoundError
 from backend.learning.decisions.checks import check_finite, check_positive, check_time, content_hash
 from backend.learning.decisions.fills import QUANTITY_TOLERANCE, NewFill, add_fill, fills_of, is_repeat, total
-from backend.learning.decisions.labelling import LONG_ONLY, clear_outcome, judge_plausibility, label_executed
+from backend.learning.decisions.labelling import (
+    LONG_ONLY,
+    clear_outcome,
+    judge_plausibility,
+    label_executed,
+    trade_log,
+)
 from backend.learning.decisions.strategies import DEFAULT, unknown_strategy
 from backend.learning.evidence.live_metrics import counted
-from backend.models import AITrainingSample, Strategy, TradeLog
+from backend.models import AITrainingSample, Strategy
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,23 +247,3 @@ def _close_if_left(session: Session, sample: AITrainingSample, outcome: Outcome,
         label_executed(sample, now=now)
         judge_plausibility(sample)
     session.add(trade_log(sample))
-
-
-def trade_log(sample: AITrainingSample) -> TradeLog:
-    """The log row of a closed trade."""
-    return TradeLog(
-        sample_id=sample.id,
-        decision_id=sample.decision_id,
-        strategy=sample.strategy,
-        symbol=sample.symbol,
-        side=sample.execution_side,
-        quantity=sample.quantity,
-        entry_price=sample.entry_price,
-        entry_time=sample.entry_time,
-        exit_price=sample.exit_price,
-        exit_time=sample.exit_time,
-        exit_reason=sample.exit_reason,
-        fees=sample.fees,
-        realized_pnl=sample.realized_pnl,
-        model_version=sample.model_version,
-    )

@@ -187,7 +187,7 @@ def _cursor(sample: AITrainingSample) -> str:
 
 def _exited(session: Session, ids: list[int]) -> dict[int, float]:
     query = select(Fill.sample_id, func.sum(Fill.quantity)).where(Fill.sample_id.in_(ids), Fill.leg == "exit")
-    return {sample_id: quantity for sample_id, quantity in session.execute(query.group_by(Fill.sample_id))}
+    return {sample_id: quantity or 0.0 for sample_id, quantity in session.execute(query.group_by(Fill.sample_id))}
 
 
 def _with_exits(told: dict[str, Any], exited: dict[int, float]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Row, func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from ai_engine.dataset import Rows
@@ -62,7 +62,7 @@ def read_training_rows(
     )
 
 
-def _known(session: Session, within: Sequence[ColumnElement[bool]]) -> Sequence[Row[Any]]:
+def _known(session: Session, within: Sequence[ColumnElement[bool]]) -> Sequence[Any]:
     row = AITrainingSample
     query = select(
         row.decision_id,
@@ -78,7 +78,9 @@ def _known(session: Session, within: Sequence[ColumnElement[bool]]) -> Sequence[
         row.feature_schema_id,
         row.features_blob,
     )
-    return session.execute(query.where(*within, row.outcome_known.is_(True)).order_by(row.feature_schema_id)).all()
+    known = query.where(*within, row.outcome_known.is_(True))
+    found: Sequence[Any] = session.execute(known.order_by(row.feature_schema_id)).all()
+    return found
 
 
 def _names(session: Session, schema_id: int | None) -> tuple[str, ...]:
@@ -95,7 +97,7 @@ def _projections(session: Session, ids: set[int], names: tuple[str, ...]) -> dic
     return projections
 
 
-def _rows(found: Sequence[Row[Any]], schemas: dict[int, tuple[int, NDArray[np.intp]]], names: tuple[str, ...]) -> Rows:
+def _rows(found: Sequence[Any], schemas: dict[int, tuple[int, NDArray[np.intp]]], names: tuple[str, ...]) -> Rows:
     return Rows(
         decision_ids=tuple(one.decision_id for one in found),
         symbols=tuple(one.symbol for one in found),
@@ -109,14 +111,14 @@ def _rows(found: Sequence[Row[Any]], schemas: dict[int, tuple[int, NDArray[np.in
     )
 
 
-def _known_at(one: Row[Any]) -> datetime:
+def _known_at(one: Any) -> datetime:
     """When all that the row's labels say had happened."""
-    times = (one.horizon_at, one.forward_price_at, one.exit_time)
+    times: tuple[datetime | None, ...] = (one.horizon_at, one.forward_price_at, one.exit_time)
     return max(moment for moment in times if moment is not None)
 
 
 def _features(
-    found: Sequence[Row[Any]], schemas: dict[int, tuple[int, NDArray[np.intp]]], names: tuple[str, ...]
+    found: Sequence[Any], schemas: dict[int, tuple[int, NDArray[np.intp]]], names: tuple[str, ...]
 ) -> FeatureMatrix:
     """The features of rows that are ordered by schema; one join and one projection a schema."""
     parts: list[FeatureMatrix] = [np.empty((0, len(names)), dtype=np.float32)]

@@ -101,17 +101,22 @@ def ensure_schema(
         session.flush()
         return schema
     schema = session.get_one(FeatureSchema, strategy.feature_schema_id)
-    difference = names_difference(wanted, schema.names)
+    check_schema(strategy.name, schema.names, wanted)
+    return schema
+
+
+def check_schema(strategy: str, expected: Iterable[str], given: Iterable[str]) -> None:
+    """Refuse feature names other than the strategy's, naming what is missing and what is too much."""
+    expected, given = set(expected), set(given)
+    difference = names_difference(given, expected)
     if difference is not None:
         raise InvalidInputError(
-            f"features: {difference} An admin admits a new set of names with"
-            f" POST /ai/strategies/{strategy.name}/schema.",
+            f"features: {difference} An admin admits a new set of names with POST /ai/strategies/{strategy}/schema.",
             field="features",
             reason="feature_names_mismatch",
-            missing=sorted(set(schema.names) - set(wanted)),
-            extra=sorted(set(wanted) - set(schema.names)),
+            missing=sorted(expected - given),
+            extra=sorted(given - expected),
         )
-    return schema
 
 
 def admit_schema(

@@ -1,0 +1,182 @@
+"""Other bots' closed trades into a strategy: good rows in, each bad one refused alone with index and reason."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ai_engine import labels
+from backend.errors import InvalidInputError, QuantumTraderError
+from backend.learning.decisions.import_rows import ImportRow, Terms, parse
+from backend.learning.decisions.labelling import label_counterfactual, label_executed, trade_log
+from backend.learning.decisions.strategies import (
+    EXTERNAL,
+    check_market,
+    check_name,
+    ensure_schema,
+    ensure_strategy,
+    find_strategy,
+    names_difference,
+)
+from backend.models import AITrainingSample, FeatureSchema, Strategy
+from backend.settings import Settings
+
+MAX_ROWS = 5_000
+ID_CHUNK = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """What became of the rows: each is accepted, a duplicate of a stored one, or rejected."""
+
+    accepted: int
+    duplicates: int
+    rejected: list[dict[str, Any]]
+    strategy_created: bool
+
+
+def import_samples(
+    session: Session, strategy_name: str, rows: Sequence[object], *, settings: Settings, now: datetime, actor: str
+) -> ImportResult:
+    """Store the closed samples among ``rows`` (decoded JSON); nothing at all is written where none is accepted."""
+    if len(rows) > MAX_ROWS:
+        raise InvalidInputError(f"samples may hold {MAX_ROWS} rows at a time, not {len(rows)}.", field="samples")
+    strategy = find_strategy(session, check_name(strategy_name))
+    if strategy is not None:
+        check_market(strategy, EXTERNAL)
+    terms = Terms(strategy.sides if strategy else settings.sides, settings, now)
+    parsed, rejected = _parse_all(rows, terms)
+    _refuse_other_names(parsed, rejected, _expected_names(session, strategy, parsed))
+    fresh, duplicates = _without_known(parsed, rejected, _stored(session, strategy_name, parsed))
+    created = False
+    if fresh:
+        strategy, created = ensure_strategy(
+            session, strategy_name, market=EXTERNAL, settings=settings, now=now, actor=actor
+        )
+        _store(session, strategy, fresh, terms)
+    refused = [{"index": index, "reason": rejected[index]} for index in sorted(rejected)]
+    return ImportResult(len(fresh), duplicates, refused, created)
+
+
+def _parse_all(rows: Sequence[object], terms: Terms) -> tuple[dict[int, ImportRow], dict[int, str]]:
+    parsed: dict[int, ImportRow] = {}
+    rejected: dict[int, str] = {}
+    for index, raw in enumerate(rows):
+        try:
+            parsed[index] = parse(raw, terms)
+        except QuantumTraderError as error:
+            rejected[index] = error.message
+    return parsed, rejected
+
+
+def _expected_names(
+    session: Session, strategy: Strategy | None, parsed: dict[int, ImportRow]
+) -> tuple[str, ...] | None:
+    """The strategy's names; where it has none yet, those that most rows have, of equals the first."""
+    if strategy is not None and strategy.feature_schema_id is not None:
+        return tuple(session.get_one(FeatureSchema, strategy.feature_schema_id).names)
+    counts = Counter(row.names for row in parsed.values())
+    return counts.most_common(1)[0][0] if counts else None
+
+
+def _refuse_other_names(
+    parsed: dict[int, ImportRow], rejected: dict[int, str], expected: tuple[str, ...] | None
+) -> None:
+    for index, row in list(parsed.items()):
+        if expected is not None and row.names != expected:
+            rejected[index] = f"features: {names_difference(row.names, expected)}"
+            del parsed[index]
+
+
+def _stored(session: Session, strategy: str, parsed: dict[int, ImportRow]) -> dict[str, AITrainingSample]:
+    """The decisions that exist already under the rows' ids."""
+    ids = sorted({row.decision_id for row in parsed.values()})
+    sample, found = AITrainingSample, {}
+    for start in range(0, len(ids), ID_CHUNK):
+        query = select(sample).where(sample.strategy == strategy, sample.decision_id.in_(ids[start : start + ID_CHUNK]))
+        found.update({one.decision_id: one for one in session.scalars(query)})
+    return found
+
+
+def _without_known(
+    parsed: dict[int, ImportRow], rejected: dict[int, str], stored: dict[str, AITrainingSample]
+) -> tuple[list[ImportRow], int]:
+    """The rows to store; a row told before is a duplicate, other content under a known id is refused."""
+    fresh: dict[str, ImportRow] = {}
+    duplicates = 0
+    for index, row in parsed.items():
+        earlier, sample = fresh.get(row.decision_id), stored.get(row.decision_id)
+        if earlier is None and sample is None:
+            fresh[row.decision_id] = row
+        elif (earlier is not None and earlier.content == row.content) or (sample and _same(sample, row)):
+            duplicates += 1
+        else:
+            rejected[index] = f"decision_id {row.decision_id!r} is stored with other content; use another id."
+    return list(fresh.values()), duplicates
+
+
+def _same(sample: AITrainingSample, row: ImportRow) -> bool:
+    """Whether the stored decision is the one the row tells: the very row, or the same trade told otherwise."""
+    if sample.body_hash == row.content:
+        return True
+    stored = (sample.symbol, sample.timestamp, sample.predicted_action, sample.entry_price, sample.exit_price)
+    return stored == (row.symbol, row.times.timestamp, row.action, row.figures.entry_price, row.figures.exit_price)
+
+
+def _store(session: Session, strategy: Strategy, rows: Sequence[ImportRow], terms: Terms) -> None:
+    schema = ensure_schema(session, strategy, rows[0].names, now=terms.now)
+    samples = [_sample(strategy, schema, row, terms) for row in rows]
+    session.add_all(samples)
+    session.flush()
+    session.add_all(trade_log(sample) for sample in samples if sample.executed)
+    session.flush()
+
+
+def _sample(strategy: Strategy, schema: FeatureSchema, row: ImportRow, terms: Terms) -> AITrainingSample:
+    """The row as a closed sample. It has no horizon of its own: what it teaches was known when it was left."""
+    figures, times, executed = row.figures, row.times, row.side is not None
+    sample = AITrainingSample(
+        decision_id=row.decision_id,
+        strategy=strategy.name,
+        symbol=row.symbol,
+        timestamp=times.timestamp,
+        origin="import",
+        predicted_action=row.action,
+        prediction_score=figures.prediction_score,
+        prediction_confidence=figures.prediction_confidence,
+        explored=False,
+        feature_schema=schema,
+        feature_schema_id=schema.id,
+        features_blob=np.ascontiguousarray(row.features, dtype="<f4").tobytes(),
+        body_hash=row.content,
+        horizon_at=times.exit_time,
+        executed=executed,
+        execution_side=row.side,
+        entry_price=figures.entry_price,
+        quantity=figures.quantity if executed else None,
+        entry_time=times.entry_time,
+        fees=(figures.fees or 0.0) if executed else None,
+        fees_known=executed and figures.fees is not None,
+        exit_price=figures.exit_price,
+        exit_time=times.exit_time,
+        exit_reason=row.exit_reason,
+        reported_pnl=figures.realized_pnl,
+        created_at=terms.now,
+    )
+    _label(sample, terms)
+    sample.warning = row.warning or sample.warning
+    return sample
+
+
+def _label(sample: AITrainingSample, terms: Terms) -> None:
+    """What the trade earned, or would have earned; such a row is never settled from candles or later prices."""
+    if sample.executed:
+        label_executed(sample, now=terms.now)
+    elif sample.entry_price is not None and sample.exit_price is not None:
+        market_return = labels.market_return(sample.entry_price, sample.exit_price)
+        label_counterfactual(sample, market_return, sides=terms.sides, costs=terms.costs, now=terms.now)
