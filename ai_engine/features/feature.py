@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ai_engine.features.windows import WINDOW, Windows
 from ai_engine.types import FloatArray
 
-FORGOTTEN = 1e-8
+FORGOTTEN = 1e-7
 """Weight left to everything before the warm-up of a recursive mean."""
 
 
@@ -43,7 +43,13 @@ class Feature:
 
 
 def ema_warmup(period: int, passes: int = 1) -> int:
-    """Return the candles after which an exponential mean of ``period``, applied ``passes`` times, has converged."""
+    """Return after how many candles an exponential mean, taken ``passes`` times, has forgotten its start.
+
+    Examples
+    --------
+    >>> ema_warmup(50), wilder_warmup(28)
+    (453, 472)
+    """
     return _warmup(2 / (period + 1), period, passes)
 
 
