@@ -120,7 +120,7 @@ def fit_shrink(scores: FloatArray, y: FloatArray, *, overlap: float) -> float:
     if power == 0 or len(y) < 2:
         return 0.0
     slope = float(scores @ y) / power
-    if slope <= 0:
+    if slope <= 0 or slope**2 == 0:
         return 0.0
     residual = y - slope * scores
     variance = float(residual @ residual) / (len(y) - 1) / power * overlap
