@@ -1,0 +1,49 @@
+"""Whether the process lives, and whether it can work. Open to everybody, so it says little."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from backend.api.deps import AppContext
+from backend.api.schemas.operating import HealthOut
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/health/live", operation_id="healthLive", summary="Does the process live?")
+def health_live() -> HealthOut:
+    """200 as long as the process answers at all."""
+    return HealthOut(status="ok")
+
+
+@router.get(
+    "/health/ready",
+    operation_id="healthReady",
+    summary="Can the service work?",
+    response_model=HealthOut,
+    responses={503: {"description": "It cannot; `reasons` says why.", "model": HealthOut}},
+)
+def health_ready(request: Request) -> JSONResponse:
+    """200 when decisions can be taken and stored; `degraded` when an earlier version stands in for a damaged one."""
+    context: AppContext | None = getattr(request.app.state, "context", None)
+    if context is None:
+        return _answer("unavailable", ["starting"])
+    try:
+        degraded = context.database.read(_degraded, context)
+    except SQLAlchemyError:
+        return _answer("unavailable", ["database_unavailable"])
+    return _answer("degraded", ["artifact_corrupt"]) if degraded else _answer("ok", [])
+
+
+def _degraded(session: Session, context: AppContext) -> bool:
+    session.execute(text("SELECT 1"))
+    return context.serving.state_of(session, context.settings.strategy).degraded
+
+
+def _answer(status: str, reasons: list[str]) -> JSONResponse:
+    content: dict[str, Any] = {"status": status, "reasons": reasons}
+    return JSONResponse(content, status_code=503 if status == "unavailable" else 200)

@@ -1,0 +1,71 @@
+"""Status, doctor and the audit trail."""
+
+from datetime import timedelta
+from typing import Any
+
+from fastapi import APIRouter
+from sqlalchemy.orm import Session
+
+from backend.api.deps import AppContext, ContextDep
+from backend.api.routing import AdminRoute
+from backend.api.schemas.fields import Cursor, Limit, StrategyQuery
+from backend.api.schemas.operating import AuditList, DoctorOut, StatusOut
+from backend.api.schemas.problems import problems
+from backend.clock import iso
+from backend.crontab import latest_slot, next_slot
+from backend.learning.decisions.strategies import get_strategy
+from backend.learning.evidence.doctor import diagnose, read_facts
+from backend.learning.evidence.status import status
+from backend.operations import audit
+
+LOOK_BACK = timedelta(days=32)
+
+router = APIRouter(prefix="/ai", tags=["operating"], route_class=AdminRoute)
+
+
+@router.get("/status", operation_id="status", summary="Everything at a glance", responses=problems(404))
+def get_status(context: ContextDep, strategy: StrategyQuery = None) -> StatusOut:
+    """Samples, trades, signals, retraining, the active version, the market and the settings in force."""
+    answer = context.database.read(_status, context, context.strategy(strategy))
+    return StatusOut.model_validate(answer)
+
+
+@router.get("/doctor", operation_id="doctor", summary="What is wrong, and what to do", responses=problems(404))
+def get_doctor(context: ContextDep, strategy: StrategyQuery = None) -> DoctorOut:
+    """Findings in this installation's own numbers, each with one concrete remedy."""
+    facts = context.database.read(_facts, context, context.strategy(strategy))
+    return DoctorOut.model_validate(diagnose(facts))
+
+
+@router.get("/audit", operation_id="listAudit", summary="Who did what, when and why", responses=problems(404))
+def list_audit(
+    context: ContextDep, strategy: StrategyQuery = None, limit: Limit = 100, cursor: Cursor = None
+) -> AuditList:
+    """The audit trail, newest first, of every strategy or of one."""
+    entries, next_cursor = context.database.read(_audit, context, strategy, limit, cursor)
+    return AuditList.model_validate(
+        {"status": "ok", "count": len(entries), "entries": entries, "next_cursor": next_cursor}
+    )
+
+
+def _status(session: Session, context: AppContext, strategy: str) -> dict[str, Any]:
+    get_strategy(session, strategy, settings=context.settings)
+    now = context.clock()
+    answer = status(session, strategy, context.settings, now, context.serving)
+    answer["retraining"]["next_run"] = iso(next_slot(context.schedule, now)) if context.schedule else None
+    return answer
+
+
+def _facts(session: Session, context: AppContext, strategy: str) -> Any:
+    get_strategy(session, strategy, settings=context.settings)
+    now = context.clock()
+    last_due = latest_slot(context.schedule, now, LOOK_BACK) if context.schedule else None
+    return read_facts(session, strategy, context.settings, now, context.serving, last_due)
+
+
+def _audit(
+    session: Session, context: AppContext, strategy: str | None, limit: int, cursor: str | None
+) -> tuple[list[dict[str, Any]], str | None]:
+    if strategy is not None:
+        get_strategy(session, strategy, settings=context.settings)
+    return audit.list_entries(session, strategy=strategy, limit=limit, cursor=cursor)

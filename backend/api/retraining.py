@@ -1,0 +1,101 @@
+"""Retraining on call, and the runs that were."""
+
+from functools import partial
+from typing import Annotated, Any
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+from sqlalchemy.orm import Session
+
+from backend.api.deps import ActorDep, ContextDep
+from backend.api.routing import AdminRoute
+from backend.api.schemas.fields import Cursor, Limit, RunIdPath, StrategyQuery
+from backend.api.schemas.problems import problems
+from backend.api.schemas.versions import (
+    RetrainError,
+    RetrainSkipped,
+    RetrainStarted,
+    RetrainSuccess,
+    RunList,
+    RunOut,
+)
+from backend.errors import NotFoundError
+from backend.learning.decisions.strategies import get_strategy
+from backend.learning.versions.retrain import retrain, start_retrain
+from backend.operations import runs
+from backend.settings import Settings
+
+router = APIRouter(prefix="/ai", tags=["retraining"], route_class=AdminRoute)
+
+MinSamples = Annotated[
+    int | None,
+    Query(ge=1, le=1_000_000, description="Fewer known outcomes in the window: skipped. Left out: the setting."),
+]
+Wait = Annotated[bool, Query(description="`false`: answer 202 with a run_id at once.")]
+IncludeSynthetic = Annotated[bool, Query(description="Train on `qt bootstrap`'s rows too; the version then says so.")]
+
+
+@router.post(
+    "/retrain",
+    operation_id="retrain",
+    summary="Train a new version now",
+    response_model=RetrainSuccess | RetrainSkipped | RetrainError,
+    responses={202: {"description": "Begun; ask for the run.", "model": RetrainStarted}, **problems(404, 409)},
+)
+async def retrain_now(
+    context: ContextDep,
+    actor: ActorDep,
+    min_samples: MinSamples = None,
+    wait: Wait = True,
+    strategy: StrategyQuery = None,
+    include_synthetic: IncludeSynthetic = False,
+) -> JSONResponse:
+    """Train on the strategy's known outcomes; the version is stored inactive, for a person to judge.
+
+    `success` carries the whole report. `skipped`: `insufficient_samples` or `no_new_samples`. `error`:
+    `too_few_valid_samples`, `degenerate_data` or `training_failed`. One at a time a strategy: 409 otherwise.
+    """
+    train = partial(
+        retrain if wait else start_retrain,
+        context.retraining,
+        strategy=context.strategy(strategy),
+        actor=actor,
+        min_samples=min_samples,
+        include_synthetic=include_synthetic,
+    )
+    # Waiting takes minutes: threads of its own, so that however many wait, every other call still finds one.
+    answer = await run_sync(train, limiter=context.retrain_limiter, abandon_on_cancel=True)
+    return JSONResponse(answer) if wait else JSONResponse(_started(answer), status_code=202)
+
+
+def _started(run_id: Any) -> dict[str, Any]:
+    return {"status": "started", "run_id": run_id}
+
+
+@router.get("/retraining-runs", operation_id="listRuns", summary="List retrainings", responses=problems(404))
+def list_runs(
+    context: ContextDep, strategy: StrategyQuery = None, limit: Limit = 100, cursor: Cursor = None
+) -> RunList:
+    """Scheduled and manual retrainings of a strategy, newest first, with what came of each."""
+    name = context.strategy(strategy)
+    found, next_cursor = context.database.read(_list_runs, name, context.settings, limit, cursor)
+    return RunList.model_validate({"status": "ok", "count": len(found), "runs": found, "next_cursor": next_cursor})
+
+
+@router.get("/retraining-runs/{run_id}", operation_id="getRun", summary="Show one retraining", responses=problems(404))
+def get_run(run_id: RunIdPath, context: ContextDep, strategy: StrategyQuery = None) -> RunOut:
+    """How far a run is, or what came of it."""
+    run = context.database.read(runs.get_run, run_id)
+    if strategy is not None and run["strategy"] != strategy:
+        raise NotFoundError(
+            f"{run_id} is a run of {run['strategy']}, not of {strategy}. Leave ?strategy= out.", reason="unknown_run"
+        )
+    return RunOut.model_validate(run)
+
+
+def _list_runs(
+    session: Session, strategy: str, settings: Settings, limit: int, cursor: str | None
+) -> tuple[list[dict[str, Any]], str | None]:
+    get_strategy(session, strategy, settings=settings)
+    return runs.list_runs(session, strategy=strategy, limit=limit, cursor=cursor)

@@ -1,0 +1,116 @@
+"""The kinds of values a caller may send: strict, finite, bounded, and refused by name with the remedy."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import Path, Query
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from backend.api.strict_json import storable_text
+from backend.errors import NotFoundError
+
+DECISION_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
+STRATEGY_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+SYMBOL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,31}$"
+VERSION_PATTERN = r"^v[0-9]{8}_[0-9]{6}$"
+CURSOR_PATTERN = r"^[A-Za-z0-9_=.:-]{1,200}$"
+ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
+
+FLOAT32_MAX = 3.4e38
+AMOUNT_MAX = 1e15
+PRICE_MIN = 1e-15
+OLDEST_YEAR = 1971
+NEWEST_YEAR = 9990
+
+
+class Body(BaseModel):
+    """A body: no type is guessed, no key is ignored, every number is finite."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
+
+
+class Answer(BaseModel):
+    """An answer: the keys named here are always there; others may stand beside them."""
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
+
+
+def parse_time(value: Any) -> datetime:
+    """The time a text stands for, in UTC; one without an offset is refused, because it names no moment."""
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise ValueError("is not an ISO 8601 time in a text. Write it as 2026-01-31T12:00:00Z") from None
+    if moment.tzinfo is None:
+        raise ValueError("has no offset. Write the time with one, such as 2026-01-31T12:00:00Z")
+    if not OLDEST_YEAR <= moment.year <= NEWEST_YEAR:
+        raise ValueError("lies too far from today. Give the time of the decision or trade itself")
+    return moment.astimezone(UTC)
+
+
+def _storable(value: str) -> str:
+    if not storable_text(value):
+        raise ValueError("holds a NUL character or half of a surrogate pair. Remove it")
+    return value
+
+
+def _known_form_of_version(value: str) -> str:
+    well_formed = len(value) == 16 and value[0] == "v" and value[9] == "_" and value.isascii()
+    if not (well_formed and value[1:9].isdigit() and value[10:].isdigit()):
+        raise NotFoundError(
+            "There is no version of this name. GET /ai/models lists those there are.", reason="unknown_version"
+        )
+    return value
+
+
+def _known_form_of_run(value: str) -> str:
+    if len(value) > 40 or not value.isascii() or not value.replace("-", "").replace("_", "").isalnum():
+        raise NotFoundError(
+            "There is no run of this name. GET /ai/retraining-runs lists those there are.", reason="unknown_run"
+        )
+    return value
+
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+FeatureValue = Annotated[float, Field(ge=-FLOAT32_MAX, le=FLOAT32_MAX, allow_inf_nan=False)]
+Price = Annotated[float, Field(ge=PRICE_MIN, le=AMOUNT_MAX, description="Quote currency per unit; above 0.")]
+Quantity = Annotated[float, Field(ge=PRICE_MIN, le=AMOUNT_MAX, description="Units of the base currency; above 0.")]
+Money = Annotated[float, Field(ge=-AMOUNT_MAX, le=AMOUNT_MAX, description="Quote currency.")]
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Timestamp = Annotated[
+    datetime,
+    BeforeValidator(parse_time),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-31T12:00:00Z"]}),
+]
+Action = Literal["BUY", "SELL", "HOLD"]
+Side = Literal["BUY", "SELL"]
+Text64 = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_storable)]
+Text500 = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_storable)]
+DecisionId = Annotated[str, Field(pattern=DECISION_ID_PATTERN, description="Unique within its strategy.")]
+FillId = Annotated[str, Field(pattern=ID_PATTERN, description="The exchange's or bot's own name for the fill.")]
+Symbol = Annotated[
+    str, Field(pattern=SYMBOL_PATTERN, description="Stored without a slash: BTC/USDT is BTCUSDT.", examples=["BTCUSDC"])
+]
+FeatureName = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_storable)]
+Features = Annotated[dict[FeatureName, FeatureValue], Field(min_length=1, max_length=2000)]
+
+StrategyName = Annotated[str, Field(pattern=STRATEGY_PATTERN)]
+StrategyQuery = Annotated[
+    str | None,
+    Query(
+        pattern=STRATEGY_PATTERN,
+        description="The partition. Left out, it is QT_STRATEGY, or `default` for a bot's calls.",
+    ),
+]
+Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most.")]
+Cursor = Annotated[str | None, Query(pattern=CURSOR_PATTERN, description="`next_cursor` of the page before.")]
+ReasonQuery = Annotated[
+    str | None,
+    Query(min_length=1, max_length=500, description="Why; it is kept in the audit trail."),
+    AfterValidator(lambda value: None if value is None else _storable(value)),
+]
+DecisionIdPath = Annotated[str, Path(pattern=DECISION_ID_PATTERN, description="The decision's id.")]
+StrategyPath = Annotated[str, Path(pattern=STRATEGY_PATTERN, description="The strategy's name.")]
+VersionIdPath = Annotated[str, Path(description="Such as v20260131_030000."), AfterValidator(_known_form_of_version)]
+RunIdPath = Annotated[str, Path(description="The run's id."), AfterValidator(_known_form_of_run)]
+VersionIdField = Annotated[str, Field(examples=["v20260131_030000"]), AfterValidator(_known_form_of_version)]

@@ -1,0 +1,45 @@
+"""The doctor: what is wrong with this installation, why, and what to do, in its own numbers."""
+
+from collections.abc import Callable
+from typing import Any
+
+from backend.learning.evidence.doctor import learning_checks, running_checks
+from backend.learning.evidence.doctor.facts import Facts, read_facts
+from backend.learning.evidence.doctor.finding import Finding
+from backend.operations.codes import Code, Severity
+
+__all__ = ["CATALOGUE", "diagnose", "read_facts"]
+
+CATALOGUE: dict[Code, Callable[[Facts], Finding | None]] = {
+    Code.ARTIFACT_CORRUPT: running_checks.artifact_corrupt,
+    Code.MARKET_FEED_STALE: running_checks.market_feed_stale,
+    Code.CLOCK_SKEW: running_checks.clock_skew,
+    Code.RETRAINING_FAILED: running_checks.retraining_failed,
+    Code.RETRAINING_OVERDUE: running_checks.retraining_overdue,
+    Code.LIVE_ACCURACY_LOW: running_checks.live_accuracy_low,
+    Code.NO_DECISIONS: learning_checks.no_decisions,
+    Code.ONLY_HOLD: learning_checks.only_hold,
+    Code.THRESHOLD_UNREACHABLE: learning_checks.threshold_unreachable,
+    Code.NO_CLOSED_OUTCOMES: learning_checks.no_closed_outcomes,
+    Code.ZERO_LABEL_VARIANCE: learning_checks.zero_label_variance,
+    Code.COSTS_EXCEED_MOVES: learning_checks.costs_exceed_moves,
+    Code.CONSTANT_FEATURES: learning_checks.constant_features,
+    Code.SAME_DATA: running_checks.same_data,
+}
+
+
+def diagnose(facts: Facts) -> dict[str, Any]:
+    """Every finding, and whether the installation is healthy: it is when no finding is more than information."""
+    found = [finding for check in CATALOGUE.values() if (finding := check(facts)) is not None]
+    healthy = all(finding.severity is Severity.INFO for finding in found)
+    return {"status": "ok", "healthy": healthy, "findings": [_public(finding) for finding in found]}
+
+
+def _public(finding: Finding) -> dict[str, Any]:
+    return {
+        "code": str(finding.code),
+        "severity": str(finding.severity),
+        "explanation": finding.explanation,
+        "evidence": finding.evidence,
+        "remedy": finding.remedy,
+    }

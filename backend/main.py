@@ -1,0 +1,165 @@
+"""The application: assembled from settings, opened and closed by its lifespan. Importing it has no effect."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+import structlog
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from fastapi import FastAPI
+from sqlalchemy import inspect
+from sqlalchemy.engine import make_url
+
+from backend.api import (
+    decisions,
+    health,
+    models,
+    operating,
+    pages,
+    predictions,
+    problems,
+    retraining,
+    samples,
+    strategies,
+)
+from backend.api.auth import Authentication, Tokens, WrongTokenThrottle
+from backend.api.deps import AppContext
+from backend.api.middleware import AllowedHosts, RequestContext
+from backend.clock import Clock, utc_now
+from backend.crontab import parse_schedule
+from backend.database import Database
+from backend.errors import UnavailableError
+from backend.learning.decisions.posted import DecisionService
+from backend.learning.versions.activation import VersionService
+from backend.learning.versions.retrain import RetrainService
+from backend.learning.versions.serving import Serving
+from backend.learning.versions.store import ArtifactStore
+from backend.learning.versions.trainer import SubprocessTrainer, Trainer
+from backend.logs import Redactor, configure_logging
+from backend.models import Base
+from backend.operations import runs
+from backend.scheduler import build_scheduler
+from backend.settings import Settings
+from backend.trading.live import TraderLoop
+
+logger = structlog.get_logger(__name__)
+
+DISTRIBUTION = "quantum-trader"
+WAITING_RETRAININGS = 64
+MARKETS_WITH_TRADER = ("simulated", "replay")
+ROUTERS = (
+    decisions.router,
+    predictions.router,
+    samples.router,
+    samples.imports,
+    retraining.router,
+    models.router,
+    strategies.router,
+    operating.router,
+    health.router,
+)
+
+
+def create_app(settings: Settings, *, clock: Clock = utc_now) -> FastAPI:
+    """The service for these settings; its lifespan opens the database and starts what runs by itself."""
+    redactor = Redactor(_secrets(settings))
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        configure_logging(settings.log_format, redactor)
+        async with AsyncExitStack() as stack:
+            trainer = SubprocessTrainer()
+            context = await run_sync(_open, settings, trainer, clock)
+            stack.callback(context.database.close)
+            app.state.context = context
+            stack.callback(trainer.close)
+            _start_jobs(context, stack)
+            yield
+            app.state.context = None
+
+    app = FastAPI(
+        title="Quantum Trader", version=_version(), lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None
+    )
+    app.state.redactor = redactor
+    app.state.context = None
+    problems.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    pages.mount(app)
+    app.add_middleware(Authentication, tokens=Tokens.of(settings), throttle=WrongTokenThrottle())
+    app.add_middleware(AllowedHosts, hosts=settings.allowed_hosts)
+    app.add_middleware(RequestContext)
+    return app
+
+
+def _open(settings: Settings, trainer: Trainer, clock: Clock) -> AppContext:
+    database = Database(settings.database_url)
+    try:
+        _refuse_unmigrated(database)
+        database.write(runs.close_lost, clock())
+    except BaseException:
+        database.close()
+        raise
+    store = ArtifactStore(settings.model_dir)
+    serving = Serving(store)
+    return AppContext(
+        settings=settings,
+        database=database,
+        store=store,
+        serving=serving,
+        trainer=trainer,
+        schedule=parse_schedule(settings.ai_retrain_schedule) if settings.ai_retraining_enabled else None,
+        retraining=RetrainService(database, settings, store, trainer, clock),
+        versions=VersionService(database, settings, store, clock),
+        decisions=DecisionService(database, settings, serving, clock),
+        clock=clock,
+        retrain_limiter=CapacityLimiter(WAITING_RETRAININGS),
+    )
+
+
+def _start_jobs(context: AppContext, stack: AsyncExitStack) -> None:
+    """Start the scheduler and, where the market is ours, the trader; each is stopped when the stack unwinds."""
+    scheduler = build_scheduler(context)
+    scheduler.start()
+    stack.callback(scheduler.shutdown, wait=False)
+    if context.settings.market in MARKETS_WITH_TRADER:
+        trader = TraderLoop(context.database, context.settings, context.serving, context.clock)
+        trader.start()
+        stack.push_async_callback(_in_thread, trader.stop)
+
+
+async def _in_thread(call: Callable[[], None]) -> None:
+    await run_sync(call)
+
+
+def _refuse_unmigrated(database: Database) -> None:
+    present = inspect(database.engine)
+    tables = set(present.get_table_names())
+    for name, table in Base.metadata.tables.items():
+        columns = {column["name"] for column in present.get_columns(name)} if name in tables else set()
+        if not columns >= {column.name for column in table.columns}:
+            raise UnavailableError(
+                f"The database {database.engine.url.render_as_string()} has not been brought up to date (table {name})."
+                " Run: qt migrate",
+                reason="database_not_migrated",
+            )
+
+
+def _secrets(settings: Settings) -> list[str | None]:
+    given = (
+        settings.admin_token,
+        settings.admin_token_previous,
+        settings.trader_token,
+        settings.metrics_token,
+        settings.webhook_secret,
+    )
+    addresses = (*settings.notify_urls, settings.webhook_url, make_url(settings.database_url).password)
+    return [*(secret.get_secret_value() if secret else None for secret in given), *addresses]
+
+
+def _version() -> str:
+    try:
+        return version(DISTRIBUTION)
+    except PackageNotFoundError:
+        return "0"

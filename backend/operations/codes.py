@@ -1,0 +1,48 @@
+"""The one catalogue of what can be wrong: the doctor's findings and the alarms share its codes."""
+
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How much a finding matters; ``info`` alone leaves an installation healthy."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Code(StrEnum):
+    """A stable name for one condition."""
+
+    NO_DECISIONS = "no_decisions"
+    ONLY_HOLD = "only_hold"
+    THRESHOLD_UNREACHABLE = "threshold_unreachable"
+    COSTS_EXCEED_MOVES = "costs_exceed_moves"
+    NO_CLOSED_OUTCOMES = "no_closed_outcomes"
+    ZERO_LABEL_VARIANCE = "zero_label_variance"
+    CONSTANT_FEATURES = "constant_features"
+    RETRAINING_OVERDUE = "retraining_overdue"
+    RETRAINING_FAILED = "retraining_failed"
+    SAME_DATA = "same_data"
+    LIVE_ACCURACY_LOW = "live_accuracy_low"
+    MARKET_FEED_STALE = "market_feed_stale"
+    CLOCK_SKEW = "clock_skew"
+    ARTIFACT_CORRUPT = "artifact_corrupt"
+
+
+MEANINGS: dict[Code, str] = {
+    Code.NO_DECISIONS: "Nothing has been decided yet, so nothing can be learned.",
+    Code.ONLY_HOLD: "Every recent decision was HOLD.",
+    Code.THRESHOLD_UNREACHABLE: "No recent forecast reached the confidence that a trade needs.",
+    Code.COSTS_EXCEED_MOVES: "The typical move over the horizon does not pay the costs of a round trip.",
+    Code.NO_CLOSED_OUTCOMES: "Decisions exist, but the outcome of none of them is known.",
+    Code.ZERO_LABEL_VARIANCE: "Every known outcome is the same number, so there is nothing to tell apart.",
+    Code.CONSTANT_FEATURES: "Some features never change, so they tell a model nothing.",
+    Code.RETRAINING_OVERDUE: "A scheduled retraining did not run.",
+    Code.RETRAINING_FAILED: "The last retraining ended with an error.",
+    Code.SAME_DATA: "The last retraining found the data of an earlier version unchanged.",
+    Code.LIVE_ACCURACY_LOW: "The active version's live accuracy lies below 55 %, beyond what chance explains.",
+    Code.MARKET_FEED_STALE: "The market feed has gone silent.",
+    Code.CLOCK_SKEW: "This machine's clock is behind the market's time.",
+    Code.ARTIFACT_CORRUPT: "The active version's file is missing or differs from what was published.",
+}
