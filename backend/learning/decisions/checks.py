@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 
 from backend.clock import iso
 from backend.errors import InvalidInputError
@@ -25,7 +25,7 @@ def content_hash(content: object) -> str:
 def _plain(value: object) -> str:
     if isinstance(value, datetime):
         # An offset can carry a time beyond the calendar's ends; such a time is refused later, by its own check.
-        inside = datetime.min.year < value.year < datetime.max.year
+        inside = MINYEAR < value.year < MAXYEAR
         return iso(value) if inside else value.isoformat()
     raise TypeError(f"{type(value).__name__} has no canonical form")
 

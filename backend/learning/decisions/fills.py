@@ -45,22 +45,22 @@ def fills_of(session: Session, sample: AITrainingSample, leg: str) -> list[Fill]
 
 
 def is_repeat(fills: Sequence[Fill], fill_id: str | None, body_hash: str) -> bool:
-    """Whether this very fill is stored already; one that contradicts a stored fill is refused."""
-    stored = {fill.fill_id: fill.body_hash for fill in fills}
-    known = stored.get(fill_id or NO_FILL_ID)
-    if known == body_hash:
-        return True
-    if known is not None and fill_id is not None:
-        raise ConflictError(
-            f"Fill {fill_id!r} is stored with other content. A further fill needs a fill_id of its own.",
-            reason="fill_conflict",
-        )
+    """Whether this very fill is stored already."""
+    return any(fill.fill_id == (fill_id or NO_FILL_ID) and fill.body_hash == body_hash for fill in fills)
+
+
+def check_distinct(fills: Sequence[Fill], fill_id: str | None) -> None:
+    """Refuse a further fill that cannot be told from a stored one."""
     if fills and fill_id is None:
         raise ConflictError(
             "A different fill of this leg is stored already. Give each partial fill a fill_id of its own.",
             reason="fill_conflict",
         )
-    return False
+    if any(fill.fill_id == fill_id for fill in fills):
+        raise ConflictError(
+            f"Fill {fill_id!r} is stored with other content. A further fill needs a fill_id of its own.",
+            reason="fill_conflict",
+        )
 
 
 def add_fill(session: Session, sample: AITrainingSample, new: NewFill) -> None:

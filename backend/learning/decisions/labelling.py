@@ -61,13 +61,14 @@ def hypothetical(action: str, market_return: float, *, sides: str, costs: Costs)
 def clear_outcome(sample: AITrainingSample) -> None:
     """Take the outcome back; the forward return is the horizon's and stays."""
     sample.market_return = sample.target_label = sample.target_class = sample.label_source = None
+    sample.exit_price = sample.exit_time = sample.exit_reason = sample.reported_pnl = None
     sample.outcome_known = False
     sample.outcome_recorded_at = None
 
 
 def judge_plausibility(sample: AITrainingSample) -> None:
     """Quarantine the row while one of its returns is beyond all bounds; another reason is left alone."""
-    returns = (sample.forward_return, sample.market_return, sample.target_label)
+    returns = (sample.forward_return, sample.market_return, sample.target_label if sample.executed else None)
     implausible = any(value is not None and abs(value) > MAX_RETURN for value in returns)
     if implausible and sample.quarantine_reason is None:
         sample.quarantine_reason = RETURN_OUT_OF_BOUNDS

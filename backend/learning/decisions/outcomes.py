@@ -7,9 +7,18 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ai_engine.types import Action
+from backend.clock import iso
 from backend.errors import ConflictError, InvalidInputError, NotFoundError
 from backend.learning.decisions.checks import check_finite, check_positive, check_time, content_hash
-from backend.learning.decisions.fills import QUANTITY_TOLERANCE, NewFill, add_fill, fills_of, is_repeat, total
+from backend.learning.decisions.fills import (
+    QUANTITY_TOLERANCE,
+    NewFill,
+    add_fill,
+    check_distinct,
+    fills_of,
+    is_repeat,
+    total,
+)
 from backend.learning.decisions.labelling import (
     LONG_ONLY,
     clear_outcome,
@@ -56,11 +65,11 @@ class Outcome:
     entry_time: datetime | None = None
 
 
-def find_sample(session: Session, strategy: str, decision_id: str) -> AITrainingSample:
-    """The decision's row; 404 naming what does not exist."""
+def find_sample(session: Session, strategy: str, decision_id: str, *, lock: bool = False) -> AITrainingSample:
+    """The decision's row, on PostgreSQL locked against other writers if asked; 404 naming what does not exist."""
     row = AITrainingSample
     query = select(row).where(row.strategy == strategy, row.decision_id == decision_id)
-    sample = session.scalars(query).first()
+    sample = session.scalars(query.with_for_update(of=row) if lock else query).first()
     if sample is not None:
         return sample
     if strategy != DEFAULT and session.get(Strategy, strategy) is None:
@@ -76,11 +85,12 @@ def record_execution(
 ) -> AITrainingSample:
     """Enter, or enter more; the same fill again changes nothing, and a counterfactual outcome gives way."""
     _check_execution(execution, now)
-    sample = find_sample(session, strategy, decision_id)
-    content = content_hash({name: value for name, value in asdict(execution).items() if name != "fill_id"})
-    if is_repeat(fills_of(session, sample, "entry"), execution.fill_id, content):
+    sample = find_sample(session, strategy, decision_id, lock=True)
+    fills, content = fills_of(session, sample, "entry"), _content(execution)
+    if is_repeat(fills, execution.fill_id, content):
         return sample
     _check_may_enter(session, sample, execution)
+    check_distinct(fills, execution.fill_id)
     if not sample.executed:
         _begin_trade(sample, execution.side)
     new = NewFill(
@@ -105,15 +115,16 @@ def record_outcome(
 ) -> AITrainingSample:
     """Leave, or leave a part; closed, labelled, logged and counted once all has left or ``final`` says so."""
     _check_outcome(outcome, now)
-    sample = find_sample(session, strategy, decision_id)
-    content = content_hash({name: value for name, value in asdict(outcome).items() if name != "fill_id"})
-    if is_repeat(fills_of(session, sample, "exit"), outcome.fill_id, content):
+    sample = find_sample(session, strategy, decision_id, lock=True)
+    fills, content = fills_of(session, sample, "exit"), _content(outcome)
+    if is_repeat(fills, outcome.fill_id, content):
         return sample
     if sample.executed and sample.outcome_known:
         raise ConflictError(
             f"Decision {decision_id!r} is closed with another outcome; an outcome is told once.",
             reason="outcome_conflict",
         )
+    check_distinct(fills, outcome.fill_id)
     if not sample.executed:
         sample = record_execution(session, strategy, decision_id, _entry_of(sample, outcome), now=now)
     _check_agrees(sample, outcome)
@@ -121,6 +132,11 @@ def record_outcome(
     _close_if_left(session, sample, outcome, now=now, cost=cost)
     session.flush()
     return sample
+
+
+def _content(told: Execution | Outcome) -> str:
+    """The same for the same fill, whatever it is called."""
+    return content_hash({name: value for name, value in asdict(told).items() if name != "fill_id"})
 
 
 def _check_execution(execution: Execution, now: datetime) -> None:
@@ -183,7 +199,6 @@ def _check_may_enter(session: Session, sample: AITrainingSample, execution: Exec
 
 def _begin_trade(sample: AITrainingSample, side: str) -> None:
     clear_outcome(sample)
-    judge_plausibility(sample)
     sample.executed, sample.execution_side, sample.state = True, side, "open"
 
 
@@ -223,14 +238,36 @@ def _leave(session: Session, sample: AITrainingSample, outcome: Outcome, content
             reason="quantity_exceeds_entry",
             remaining=entered - left,
         )
-    exit_time = outcome.exit_time or now
-    if sample.entry_time is not None and exit_time < sample.entry_time:
-        raise InvalidInputError("exit_time lies before entry_time. Correct the one that is wrong.", field="exit_time")
+    exit_time = _exit_time(session, sample, outcome, now)
     new = NewFill("exit", outcome.fill_id, outcome.exit_price, quantity, outcome.fees, exit_time, content)
     add_fill(session, sample, new)
     if outcome.realized_pnl is not None:
         sample.reported_pnl = (sample.reported_pnl or 0.0) + outcome.realized_pnl
     sample.exit_reason = outcome.exit_reason or sample.exit_reason
+
+
+def _exit_time(session: Session, sample: AITrainingSample, outcome: Outcome, now: datetime) -> datetime:
+    """When it left, not before it entered; an entry time that nobody told gives way to the decision's."""
+    entry_time = sample.entry_time or sample.timestamp
+    if outcome.exit_time is None:
+        return max(now, entry_time)
+    if outcome.exit_time >= entry_time:
+        return outcome.exit_time
+    if outcome.exit_time < sample.timestamp or _entry_time_was_told(session, sample):
+        raise InvalidInputError(
+            f"exit_time lies before entry_time {iso(entry_time)}. Correct the one that is wrong.", field="exit_time"
+        )
+    sample.entry_time = sample.timestamp
+    return outcome.exit_time
+
+
+def _entry_time_was_told(session: Session, sample: AITrainingSample) -> bool:
+    """Whether any entry fill came with its time: its content then differs from the same without."""
+    side = str(sample.execution_side)
+    return any(
+        fill.body_hash != _content(Execution(side, fill.price, float(fill.quantity or 0.0), None, fill.fees))
+        for fill in fills_of(session, sample, "entry")
+    )
 
 
 def _close_if_left(session: Session, sample: AITrainingSample, outcome: Outcome, *, now: datetime, cost: float) -> None:

@@ -15,7 +15,7 @@ from backend.learning.decisions.observed import Observed
 from backend.learning.decisions.prices import markets_of, posted_market
 from backend.learning.decisions.queries import decision_dict
 from backend.learning.decisions.record import NewDecision, record
-from backend.learning.decisions.settle import PriceSpan, fill_reference_prices, settle_prices
+from backend.learning.decisions.settle import PriceSpan, fill_reference_prices, settle_prices, settle_rows
 from backend.learning.decisions.strategies import check_schema, ensure_strategy, timeframe_of
 from backend.market import candles as candle_store
 from backend.models import AITrainingSample, Candle, FeatureSchema, Strategy
@@ -138,6 +138,7 @@ def _record(session: Session, writing: Writing, items: Sequence[Accepted]) -> di
         fill_reference_prices(
             session, strategy, since=span.first - 2 * length, until=span.last, costs=settings, markets=markets
         )
+    settle_rows(session, strategy, samples, costs=settings, markets=markets, now=writing.now)
     told = [PriceSpan(one.symbol, one.timestamp, one.timestamp) for one in samples if one.price is not None]
     settle_prices(
         session,

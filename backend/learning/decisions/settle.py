@@ -14,10 +14,11 @@ from sqlalchemy.orm import Session, defer, lazyload
 from ai_engine import labels
 from ai_engine.types import LabelSource
 from backend.learning.decisions.labelling import Costs, judge_plausibility, label_counterfactual
-from backend.learning.decisions.prices import HorizonPrices, Quote
-from backend.learning.decisions.strategies import EXTERNAL, horizon_of, timeframe_of
+from backend.learning.decisions.prices import HorizonPrices, Quote, markets_of
+from backend.learning.decisions.strategies import CLOSED_MARKETS, EXTERNAL, horizon_of, timeframe_of
 from backend.learning.evidence.live_metrics import counted
 from backend.models import AITrainingSample, Strategy
+from backend.settings import Settings
 
 UNOBSERVABLE = "unobservable"
 CHUNK = 1_000
@@ -97,6 +98,29 @@ def settle_prices(
         )
         settled += _settle(session, list(session.scalars(query)), terms, passed=None)
     return settled
+
+
+def settle_rows(
+    session: Session,
+    strategy: Strategy,
+    rows: Sequence[AITrainingSample],
+    *,
+    costs: Costs,
+    markets: Sequence[str],
+    now: datetime,
+) -> int:
+    """Settle those of the rows whose price at the horizon was known before they were."""
+    due = [row for row in rows if row.horizon_at <= now]
+    return _settle(session, due, _Terms(strategy, costs, tuple(markets), now), passed=None)
+
+
+def settle_strategies(session: Session, *, settings: Settings, now: datetime) -> int:
+    """The sweep over every strategy that goes by the wall clock; feeds settle their own in market time."""
+    strategies = session.scalars(select(Strategy).where(Strategy.market.not_in(CLOSED_MARKETS)).order_by(Strategy.name))
+    return sum(
+        settle_due(session, one, market_time=now, costs=settings, markets=markets_of(one, settings))
+        for one in strategies.all()
+    )
 
 
 def fill_reference_prices(
