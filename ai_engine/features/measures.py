@@ -71,10 +71,16 @@ def correlation(left: FloatArray, right: FloatArray) -> FloatArray:
     return mean(standardized(left) * standardized(right))
 
 
+def sign(changes: FloatArray) -> FloatArray:
+    """Return +1, -1 or 0 for changes of prices near 1; steps of one tick that differ by rounding count as equal."""
+    return np.sign(np.where(np.abs(changes) > SAME, changes, 0.0))
+
+
 def rank(now: FloatArray, before: FloatArray) -> FloatArray:
     """Return the share of ``before``, shape (m, k), that is smaller than ``now``, shape (m,); equal ones half."""
     value = now[:, None]
-    smaller, larger = before < value * (1 - SAME), before > value * (1 + SAME)
+    margin = SAME * value + SMALLEST_DENOMINATOR
+    smaller, larger = before < value - margin, before > value + margin
     return (1 + mean(smaller.astype(np.float64)) - mean(larger.astype(np.float64))) / 2
 
 

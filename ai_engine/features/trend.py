@@ -6,7 +6,7 @@ import numpy as np
 import talib
 
 from ai_engine.features.feature import Feature, ema_warmup, wilder_warmup
-from ai_engine.features.measures import atr, correlation, ema, indicator, log_ratio, mean, ratio, total
+from ai_engine.features.measures import atr, correlation, ema, indicator, log_ratio, mean, ratio, sign, total
 from ai_engine.features.windows import Windows
 from ai_engine.types import FloatArray
 
@@ -65,21 +65,35 @@ def _macd_histogram_atr(windows: Windows) -> FloatArray:
     return ratio(indicator(lambda close: talib.MACD(close)[2], windows.close), atr(windows, 14))
 
 
+def _wilder(columns: FloatArray, period: int) -> FloatArray:
+    """Return Wilder's mean of each row, whose weight 1 / period is that of TA-Lib's EMA(2 x period - 1)."""
+    return np.array([talib.EMA(row, timeperiod=2 * period - 1) for row in columns])[:, 2 * period - 2 :]
+
+
+def _directional(windows: Windows, period: int) -> tuple[FloatArray, FloatArray]:
+    """Return +DI and -DI, shape (m, k). TA-Lib's own would break ties between equal steps by rounding."""
+    up, down = np.diff(windows.high, axis=1), -np.diff(windows.low, axis=1)
+    lead = sign(up - down)
+    plus, minus = np.where(lead > 0, np.maximum(up, 0.0), 0.0), np.where(lead < 0, np.maximum(down, 0.0), 0.0)
+    true_range = _wilder(windows.true_range[:, 1:], period)
+    return ratio(_wilder(plus, period), true_range), ratio(_wilder(minus, period), true_range)
+
+
 def _adx(period: int) -> Feature:
     def values(windows: Windows) -> FloatArray:
-        return indicator(talib.ADX, windows.high, windows.low, windows.close, timeperiod=period) / 100
+        plus, minus = _directional(windows, period)
+        return _wilder(ratio(np.abs(plus - minus), plus + minus), period)[:, -1]
 
-    formula = f"ADX({period}) / 100, TA-Lib ADX"
+    formula = f"ADX({period}) / 100 (Wilder 1978), equal steps up and down counting as neither, TA-Lib EMA"
     return Feature(f"adx_{period}", FAMILY, formula, "0 to 1", wilder_warmup(period, passes=2), values)
 
 
 def _di_spread(period: int) -> Feature:
     def values(windows: Windows) -> FloatArray:
-        columns = (windows.high, windows.low, windows.close)
-        plus = indicator(talib.PLUS_DI, *columns, timeperiod=period)
-        return (plus - indicator(talib.MINUS_DI, *columns, timeperiod=period)) / 100
+        plus, minus = _directional(windows, period)
+        return plus[:, -1] - minus[:, -1]
 
-    formula = f"(+DI({period}) - -DI({period})) / 100, TA-Lib PLUS_DI and MINUS_DI"
+    formula = f"+DI({period}) - -DI({period}) as fractions (Wilder 1978), ties as in ADX, TA-Lib EMA"
     return Feature(f"di_spread_{period}", FAMILY, formula, "-1 to 1", wilder_warmup(period), values)
 
 

@@ -16,6 +16,7 @@ from ai_engine.features.measures import (
     mean,
     rank,
     ratio,
+    sign,
     total,
     typical_price,
 )
@@ -77,7 +78,7 @@ def _obv_slope(period: int) -> Feature:
 def _money_flow(period: int) -> Feature:
     def values(windows: Windows) -> FloatArray:
         typical = typical_price(windows, period + 1)
-        signs = np.sign(np.diff(typical, axis=1))
+        signs = sign(np.diff(typical, axis=1))
         flow = typical[:, 1:] * windows.volume[:, -period:]
         return ratio(total(signs * flow), total(np.abs(signs) * flow))
 
