@@ -16,7 +16,16 @@ from backend import setting_values as values
 from backend.env_file import SettingsError
 from backend.setting_values import Reader
 
-__all__ = ["ENV_FILE", "PREFIX", "ROOT", "Settings", "SettingsError", "database_url_in_force", "load_settings"]
+__all__ = [
+    "ENV_FILE",
+    "PREFIX",
+    "ROOT",
+    "Settings",
+    "SettingsError",
+    "admin_token_in_environment",
+    "database_url_in_force",
+    "load_settings",
+]
 
 ROOT = Path(__file__).resolve().parents[1]
 ENV_FILE = ROOT / ".env"
@@ -124,6 +133,11 @@ def database_url_in_force() -> str:
     """The database's URL alone; needs no token and no other setting to be right."""
     name = "QT_DATABASE_URL"
     return _database_url(_given(None, None).get(name) or _FIELDS[name].metadata["default"])
+
+
+def admin_token_in_environment() -> bool:
+    """Whether the admin token in force comes from the environment and not from ``.env``."""
+    return "QT_ADMIN_TOKEN" in os.environ
 
 
 def _given(environ: Mapping[str, str] | None, env_file: Path | None) -> dict[str, str]:

@@ -1,0 +1,107 @@
+"""``qt``: a table of commands. Each command's module is loaded when it is called, so that ``qt --help`` is quick."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from backend.env_file import SettingsError
+from backend.errors import QuantumTraderError
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a command's function is, and the first line of its help."""
+
+    module: str
+    function: str
+    help: str
+
+
+COMMANDS = {
+    "serve": Entry("serve", "serve", "Migrate, then run the service in this terminal until Ctrl-C."),
+    "start": Entry("process", "start", "Start the service in the background; it logs to var/quantum_trader.log."),
+    "stop": Entry("process", "stop", "Stop the service that qt start started."),
+    "migrate": Entry("serve", "migrate", "Bring the database to the newest revision."),
+    "token": Entry("token", "token", "Print the admin token, or make a new one."),
+    "status": Entry("views", "status", "Samples, trades, signals, retraining, the active version and the market."),
+    "doctor": Entry("views", "doctor", "What is wrong with this installation, why, and what to do."),
+    "retrain": Entry("versions", "retrain", "Train a version now; it stays inactive until you activate it."),
+    "models": Entry("versions", "models", "Versions, newest first."),
+    "model": Entry("versions", "model", "All of one version: report, lineage, live figures, activations."),
+    "activate": Entry("versions", "activate", "Let a version decide from the next decision on."),
+    "rollback": Entry("versions", "rollback", "Go back to the version that was active before."),
+    "deactivate": Entry("versions", "deactivate", "Let no version decide; the cold-start rule does."),
+    "samples": Entry("samples", "samples", "Decisions with their outcomes, newest first, as a table, JSON or CSV."),
+    "runs": Entry("views", "runs", "Retrainings, scheduled and manual, newest first."),
+    "import": Entry("samples", "import_file", "Bring in the closed trades of another bot from a JSON file."),
+    "bootstrap": Entry(
+        "samples", "bootstrap", "Add 30 demo rows, tagged synthetic, which never train; or remove them."
+    ),
+    "replay": Entry("replay", "replay", "Run the whole loop over candle files, and say what came of it."),
+}
+
+
+class LazyCommands(TyperGroup):
+    """Lists every command from the table, and loads the one that is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        """The names, in the table's order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        """A stand-in that knows its help only."""
+        entry = COMMANDS.get(cmd_name)
+        return TyperCommand(cmd_name, help=entry.help) if entry else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is called, itself."""
+        name = args[0]
+        return (name, load(name), args[1:]) if name in COMMANDS else super().resolve_command(ctx, args)
+
+
+def load(name: str) -> Any:
+    """The command of that name, its module imported."""
+    entry = COMMANDS[name]
+    function = getattr(importlib.import_module(f"backend.cli.{entry.module}"), entry.function)
+    single = typer.Typer(add_completion=False)
+    single.command(name, help=f"{entry.help}\n\n{_rest(function.__doc__)}")(function)
+    return typer.main.get_command(single)
+
+
+def _rest(docstring: str | None) -> str:
+    return (docstring or "").partition("\n\n")[2]
+
+
+app = typer.Typer(cls=LazyCommands, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def qt() -> None:
+    """Quantum Trader: learns from a trading bot's own closed trades, and tells the truth about what it learned."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; what is expected to go wrong is one sentence on standard error."""
+    try:
+        code = app(args=arguments, prog_name="qt", standalone_mode=False)
+    except (SettingsError, QuantumTraderError) as error:
+        code = _fail(str(error), 1)
+    except typer.TyperException as error:
+        code = _fail(f"{error.format_message()} See: qt --help", error.exit_code)
+    except typer.Abort:
+        code = _fail("Stopped.", 130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(sentence: str, code: int) -> int:
+    print(" ".join(sentence.split()), file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()

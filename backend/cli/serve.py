@@ -1,0 +1,92 @@
+"""``qt serve`` and ``qt migrate``."""
+
+import json
+import os
+import socket
+import sys
+
+import uvicorn
+
+from backend import migrations
+from backend.cli.listening import address, listen
+from backend.cli.output import JsonOption
+from backend.errors import UnavailableError
+from backend.main import create_app
+from backend.market.files import expand
+from backend.settings import Settings, admin_token_in_environment, load_settings
+
+MARKETS_BUILT = ("off", "simulated", "replay")
+GRACE_SECONDS = 10
+QT = r".venv\Scripts\qt" if os.name == "nt" else ".venv/bin/qt"
+CURL = "curl.exe" if os.name == "nt" else "curl"
+
+
+class AnnouncedServer(uvicorn.Server):
+    """Says where it is once it answers."""
+
+    def __init__(self, config: uvicorn.Config, announcement: str) -> None:
+        super().__init__(config)
+        self.announcement = announcement
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then announce."""
+        await super().startup(sockets)
+        if not self.should_exit:
+            print(self.announcement, flush=True)
+
+
+def serve() -> None:
+    """Migrate, then run the service in this terminal until Ctrl-C."""
+    settings = load_settings()
+    check_market(settings)
+    listening = listen(settings)
+    migrations.upgrade(settings.database_url)
+    config = uvicorn.Config(
+        create_app(settings),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    server = AnnouncedServer(config, announcement(settings))
+    try:
+        server.run(sockets=[listening])
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+    if not server.started:
+        raise UnavailableError("The service could not start; the lines above say why.", reason="not_started")
+
+
+def check_market(settings: Settings) -> None:
+    """Refuse a market that cannot be had, before anything is created."""
+    if settings.market not in MARKETS_BUILT:
+        raise UnavailableError(
+            f"QT_MARKET={settings.market}: no live market can be reached yet. Set it to simulated, replay or off.",
+            reason="market_not_built",
+        )
+    if settings.market == "replay" and settings.market_files:
+        expand(settings.market_files)
+
+
+def announcement(settings: Settings) -> str:
+    """What somebody who has just started it needs next."""
+    where = "in the environment (QT_ADMIN_TOKEN)" if admin_token_in_environment() else "in .env (QT_ADMIN_TOKEN)"
+    about = " (a simulated market, trading on paper)" if settings.market == "simulated" else ""
+    return "\n".join(
+        (
+            "",
+            f"Quantum Trader is ready{about}.",
+            f"  Page:  {address(settings)}/",
+            f"  Token: {where}; show it with: {QT} token",
+            f'  Try:   {CURL} -s -H "X-Admin-Token: $({QT} token)" {address(settings)}/ai/status',
+            "  Stop:  Ctrl-C",
+        )
+    )
+
+
+def migrate(as_json: JsonOption = False) -> None:
+    """Bring the database to the newest revision."""
+    settings = load_settings()
+    migrations.upgrade(settings.database_url)
+    told = {"status": "ok", "revision": migrations.head()}
+    print(json.dumps(told) if as_json else f"The database is at revision {told['revision']}.")
