@@ -4,7 +4,7 @@ What can be refused is refused before anything is written, each item of a batch 
 are computed with no write transaction open; everything that is left is then stored in one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -29,7 +29,15 @@ from backend.learning.decisions.posted_store import (
     store,
     stored,
 )
-from backend.learning.decisions.strategies import EXTERNAL, check_market, check_name, check_schema, find_strategy
+from backend.learning.decisions.prices import markets_of
+from backend.learning.decisions.strategies import (
+    EXTERNAL,
+    check_market,
+    check_name,
+    check_schema,
+    find_strategy,
+    new_strategy,
+)
 from backend.market.candles import last_close_time
 from backend.models import FeatureSchema, Strategy
 from backend.settings import Settings
@@ -106,19 +114,28 @@ def _post(service: DecisionService, strategy: str, bodies: Sequence[DecisionBody
 
 
 def _look(session: Session, service: DecisionService, strategy: str, bodies: Sequence[DecisionBody]) -> _Known:
-    row = find_strategy(session, strategy)
+    row, settings = find_strategy(session, strategy), service.settings
     samples = stored(session, strategy, {body.decision_id for body in bodies if body.decision_id is not None})
     names = None
     if row is not None and row.feature_schema_id is not None:
         names = tuple(session.get_one(FeatureSchema, row.feature_schema_id).names)
-    market, timeframe = service.settings.market, row.timeframe if row else service.settings.timeframe
     unpriced = {body.symbol.replace("/", "") for body in bodies if body.price is None and body.candles is None}
     return _Known(
         strategy=row,
         schema_names=names,
         answers={decision_id: first_answer(session, sample) for decision_id, sample in samples.items()},
         model=service.serving.model_for(session, strategy) if row else None,
-        fed=frozenset(symbol for symbol in unpriced if last_close_time(session, market, timeframe, (symbol,))),
+        fed=_fed(session, row or new_strategy(strategy, market=settings.market, settings=settings), unpriced, settings),
+    )
+
+
+def _fed(session: Session, strategy: Strategy, symbols: Iterable[str], settings: Settings) -> frozenset[str]:
+    """The symbols for which a feed of the strategy brings prices."""
+    return frozenset(
+        symbol
+        for symbol in symbols
+        for market in markets_of(strategy, settings)
+        if last_close_time(session, market, strategy.timeframe, (symbol,)) is not None
     )
 
 

@@ -45,9 +45,9 @@ def get_strategy(session: Session, name: str, *, settings: Settings) -> Strategy
     if strategy is not None:
         return strategy
     if name == settings.strategy:
-        return _begin(name, market=EXTERNAL if settings.market == "off" else settings.market, settings=settings)
+        return new_strategy(name, market=EXTERNAL if settings.market == "off" else settings.market, settings=settings)
     if name == DEFAULT:
-        return _begin(name, market=EXTERNAL, settings=settings)
+        return new_strategy(name, market=EXTERNAL, settings=settings)
     raise unknown_strategy(session, name, also=(DEFAULT, settings.strategy))
 
 
@@ -67,7 +67,7 @@ def ensure_strategy(
     """The strategy, begun by this write if need be (audited), and whether it was."""
     strategy = find_strategy(session, check_name(name))
     if strategy is None:
-        strategy, created = _create(session, _begin(name, market=market, settings=settings), now)
+        strategy, created = _create(session, new_strategy(name, market=market, settings=settings), now)
         if created:
             detail = {key: getattr(strategy, key) for key in ("market", "timeframe", "horizon_candles", "sides")}
             audit.append(
@@ -176,7 +176,8 @@ def horizon_of(strategy: Strategy) -> timedelta:
     return strategy.horizon_candles * timeframe_of(strategy)
 
 
-def _begin(name: str, *, market: str, settings: Settings) -> Strategy:
+def new_strategy(name: str, *, market: str, settings: Settings) -> Strategy:
+    """The strategy as a first write would begin it; not stored."""
     return Strategy(
         name=name,
         market=market,
