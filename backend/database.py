@@ -55,11 +55,15 @@ class Database:
         self._write_session = sessionmaker(self.engine.execution_options(qt_writing=True), expire_on_commit=False)
 
     def read(self, query: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run ``query(session, ...)`` on one consistent snapshot; nothing it changes is kept."""
+        """Run ``query(session, ...)`` on one consistent snapshot; nothing it changes is kept.
+
+        Rows it returns keep what was loaded of them.
+        """
         with self._read_session() as session:
             try:
                 return query(session, *args, **kwargs)
             finally:
+                session.expunge_all()  # the rollback would otherwise expire them
                 session.rollback()
 
     def write(self, use_case: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
