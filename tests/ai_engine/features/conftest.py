@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from ai_engine.candles import COLUMNS, Candles, clean, timeframe_ms
+from ai_engine.features.catalogue import FEATURE_NAMES
+from ai_engine.features.compute import compute
 
 FIVE_MINUTES = 300_000
 FRIDAY_NOON = 1_772_798_400_000
@@ -141,3 +143,27 @@ def real_candles(market_data: Path) -> Callable[[str], Candles]:
         return clean(columns, timeframe_ms(path.name.split("-")[1].split(".")[0]))[0]
 
     return read
+
+
+@pytest.fixture(scope="session")
+def computed() -> list[tuple[Candles, dict[str, float]]]:
+    """Five windows of different markets with their feature rows by name."""
+    windows = [
+        walk(500, seed=21, price=43_000.0, volume=3.0),
+        walk(560, seed=22, price=2e-5, volume=1e8).tail(500),
+        walk(500, seed=23, wild=8.0),
+        awkward("two_prices").tail(500),
+        scaled(walk(500, seed=24), np.where(np.arange(500) < 440, 1.0, 0.4)),
+    ]
+    return [(window, dict(zip(FEATURE_NAMES, compute(window).tolist(), strict=True))) for window in windows]
+
+
+@pytest.fixture(scope="session")
+def agrees(computed: list[tuple[Candles, dict[str, float]]]) -> Callable[[str, Callable[[Candles], float]], None]:
+    """Compare one feature with an oracle that is written another way, on raw prices and volumes."""
+
+    def check(name: str, oracle: Callable[[Candles], float]) -> None:
+        for window, row in computed:
+            assert row[name] == pytest.approx(oracle(window), rel=2e-5, abs=2e-6)
+
+    return check
