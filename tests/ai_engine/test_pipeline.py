@@ -221,21 +221,19 @@ def test_who_only_shorts_a_falling_market_learns_the_markets_direction(draw_rows
     assert direction_on(result, fresh) >= 0.65
 
 
-def test_on_noise_the_mean_accuracy_is_that_of_a_coin(draw_rows: Draw, world: Draw) -> None:
-    """Overlapping windows of a random walk, where a leaking split shows 0.6 and more."""
+def test_on_a_random_walk_with_overlapping_windows_nothing_is_found(draw_rows: Draw, world: Draw) -> None:
+    """Persistent features and windows of four candles: a random split shows 0.8 here, and no confidence is earned."""
     accuracies, confidences = [], []
-    for seed in range(60):
+    for seed in range(40):
+        walk = np.cumsum(np.random.default_rng(seed).normal(size=324) * 0.01)
+        past = np.stack([walk[8 - lag : 320 - lag] for lag in range(8)], axis=1)
         rows = draw_rows(world(rows=312, features=8, horizon=4, seed=seed))
-        steps = np.random.default_rng(seed).normal(size=316) * 0.01
-        walk = np.concatenate(([0.0], np.cumsum(steps)))
-        past = np.stack([np.roll(walk, lag)[:312] for lag in range(8)], axis=1)
-        rows = replace(rows, X=past.astype(np.float32), forward_returns=walk[4:316] - walk[:312])
+        rows = replace(rows, X=past.astype(np.float32), forward_returns=walk[12:324] - walk[8:320])
         result = trained(rows)
         accuracies.append(result.report["validation_accuracy"])
-        forecasts = artifact.load(result.artifact).forecast(rows.X)
-        confidences.append(forecasts.confidences.mean())
+        confidences.append(artifact.load(result.artifact).forecast(rows.X).confidences.mean())
 
-    assert np.mean(accuracies) == pytest.approx(0.5, abs=0.045)
+    assert np.mean(accuracies) == pytest.approx(0.5, abs=0.05)
     assert np.mean(confidences) <= 0.55
 
 
