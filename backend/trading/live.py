@@ -25,6 +25,7 @@ from backend.trading.round import Trader
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 5.0
+BATCH_SECONDS = 0.2
 SHORTEST_WAIT_SECONDS = 0.05
 FIRST_RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 60.0
@@ -129,7 +130,8 @@ class TraderLoop:
         """Take every round that has closed, at the market's speed; False when told to stop."""
         speed = self._settings.market_speed
         due = time.monotonic()
-        for batch in batches(trader.feed.rounds(trader.after), 1 if speed else ROUNDS_A_TRANSACTION):
+        size = min(max(round(speed * BATCH_SECONDS), 1), ROUNDS_A_TRANSACTION) if speed else ROUNDS_A_TRANSACTION
+        for batch in batches(trader.feed.rounds(trader.after), size):
             trader.steps(batch)
             self._retry_seconds = FIRST_RETRY_SECONDS
             if speed:  # time lost is made up for within a second, not in a burst

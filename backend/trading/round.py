@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ai_engine.features.catalogue import FEATURE_NAMES
@@ -21,9 +22,10 @@ from backend.errors import ConflictError
 from backend.learning.decisions.decide import Decided, DecisionContext, Observation, decide
 from backend.learning.decisions.record import NewDecision, record
 from backend.learning.decisions.settle import settle_due
+from backend.learning.versions.serving import ServingModel
 from backend.market import candles as store
 from backend.market.feed import CandleRound
-from backend.models import Feed, Strategy
+from backend.models import AIModelVersion, Feed, Strategy
 from backend.trading.broker import PaperBroker, Signal
 from backend.trading.context import TraderContext, policy_of
 from backend.trading.exits import barriers
@@ -71,8 +73,11 @@ class Trader:
     def steps(self, rounds: Sequence[CandleRound]) -> list[RoundResult]:
         """Take several rounds in event order in one transaction: with the model that is active at the first."""
         seen = look(self._windows, rounds, self._terms.timeframe)
-        answers = self._decide(seen.seen)
-        results = self._context.database.write(self._store, rounds, answers)
+        results = None
+        while results is None:
+            active, model = self._context.database.read(self._active)
+            answers = self._decide(seen.seen, model)
+            results = self._context.database.write(self._store, rounds, answers, active)
         self._windows = seen.windows
         self.after = rounds[-1].close_time
         for result in results:
@@ -85,13 +90,14 @@ class Trader:
         """The length of one candle."""
         return self._terms.timeframe
 
-    def _decide(self, seen: Sequence[Sequence[Seen]]) -> list[list[Answer]]:
+    def _active(self, session: Session) -> tuple[str | None, ServingModel | None]:
+        """The version activated, and the model that serves."""
+        strategy = self._context.strategy
+        return _active_version(session, strategy), self._context.serving.model_for(session, strategy)
+
+    def _decide(self, seen: Sequence[Sequence[Seen]], model: ServingModel | None) -> list[list[Answer]]:
         """Answers for every observation of every round, from one call of the model."""
-        context = self._context
         flat = [(item, self._decision_id(item)) for one in seen for item in one]
-        if not flat:
-            return [[] for _ in seen]
-        model = context.database.read(context.serving.model_for, context.strategy)
         observations = [
             Observation(item.symbol, item.features, FEATURE_NAMES, self._uniform(decision_id))
             for item, decision_id in flat
@@ -110,11 +116,18 @@ class Trader:
         return (int.from_bytes(digest, "big") >> 11) / 2**53
 
     def _store(
-        self, session: Session, rounds: Sequence[CandleRound], answers: Sequence[Sequence[Answer]]
-    ) -> list[RoundResult]:
+        self,
+        session: Session,
+        rounds: Sequence[CandleRound],
+        answers: Sequence[Sequence[Answer]],
+        active: str | None,
+    ) -> list[RoundResult] | None:
+        """Write the rounds; None where another version was activated meanwhile, whose answers these are not."""
         context = self._context
         if context.guard is not None:
             context.guard(session)
+        if _active_version(session, context.strategy) != active:
+            return None
         strategy, feed = session.get_one(Strategy, context.strategy), session.get_one(Feed, context.strategy)
         if feed.market_time is not None and feed.market_time >= rounds[0].close_time:
             raise ConflictError(
@@ -165,6 +178,11 @@ class Trader:
                 continue
             distances = barriers(seen.closes, self._terms.horizon_candles, self._terms.cost)
             broker.signal(Signal(sample.id, decision_id, seen.symbol, answer.choice.action, seen.closed_at, distances))
+
+
+def _active_version(session: Session, strategy: str) -> str | None:
+    query = select(AIModelVersion.version_id).where(AIModelVersion.strategy == strategy, AIModelVersion.is_active)
+    return session.scalars(query).one_or_none()
 
 
 def _new_decision(seen: Seen, decision_id: str, answer: Decided) -> NewDecision:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from ai_engine.types import Action, LabelSource, TargetClass
 from backend.clock import iso
+from backend.learning.versions.retrain import JOB
 from backend.models import AIModelVersion, AITrainingSample, JobRun, Position, TradeLog
 
 Sample = AITrainingSample
@@ -95,9 +96,7 @@ class Figures:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-safe: times as text."""
-        plain = _plain(asdict(self))
-        assert isinstance(plain, dict)
-        return plain
+        return {name: _plain(value) for name, value in asdict(self).items()}
 
 
 def figures(session: Session, strategy: str) -> Figures:
@@ -192,7 +191,9 @@ def _trades(session: Session, strategy: str) -> Trades:
 
 
 def _retrainings(session: Session, strategy: str) -> dict[str, int]:
-    query = select(JobRun.state, func.count()).where(JobRun.strategy == strategy).group_by(JobRun.state)
+    query = (
+        select(JobRun.state, func.count()).where(JobRun.job == JOB, JobRun.strategy == strategy).group_by(JobRun.state)
+    )
     found = dict(session.execute(query).tuples().all())
     return {state: found[state] for state in RUN_STATES if state in found}
 
