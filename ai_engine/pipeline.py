@@ -100,27 +100,15 @@ def train(rows: Rows, context: TrainingContext, progress: Progress | None = None
     fitted = recipes.fit(dataset.X, dataset.y, dataset.weights, recipe)
     tell("judging", 0.9)
     scores = fitted.predict(dataset.X)
-    blob = artifact.pack(
-        artifact.Content(
-            fitted=fitted,
-            calibration=_calibrate(trial, cost=context.cost, scale=calibration.score_scale(scores)),
-            feature_names=dataset.feature_names,
-            canary_features=_canaries(dataset.X),
-            manifest=_manifest(dataset, recipe, context, digest),
-        )
+    content = artifact.Content(
+        fitted=fitted,
+        calibration=_calibrate(trial, cost=context.cost, scale=calibration.score_scale(scores)),
+        feature_names=dataset.feature_names,
+        canary_features=_canaries(dataset.X),
+        manifest=_manifest(dataset, recipe, context, digest),
     )
-    judged = Judged(
-        dataset=dataset,
-        split=parts,
-        train=trial.train,
-        validation=trial.validation,
-        train_scores=trial.train_scores,
-        validation_scores=trial.validation_scores,
-        constant=float(np.ptp(scores)) == 0.0,
-        cost=context.cost,
-        looks=context.looks,
-        data_hash=digest,
-    )
+    blob = artifact.pack(content)
+    judged = trial.judged(dataset, parts, context, digest, constant=float(np.ptp(scores)) == 0.0)
     tell("done", 1.0)
     return Trained(
         artifact=blob,
@@ -140,6 +128,23 @@ class _Trial:
     validation: Dataset
     train_scores: FloatArray | None
     validation_scores: FloatArray | None
+
+    def judged(
+        self, dataset: Dataset, parts: Split, context: TrainingContext, digest: str, *, constant: bool
+    ) -> Judged:
+        """Put everything together that the report is made of."""
+        return Judged(
+            dataset=dataset,
+            split=parts,
+            train=self.train,
+            validation=self.validation,
+            train_scores=self.train_scores,
+            validation_scores=self.validation_scores,
+            constant=constant,
+            cost=context.cost,
+            looks=context.looks,
+            data_hash=digest,
+        )
 
 
 def _try(dataset: Dataset, parts: Split, *, seed: int) -> _Trial:
