@@ -16,9 +16,9 @@ from backend.learning.decisions.prices import markets_of, posted_market
 from backend.learning.decisions.queries import decision_dict
 from backend.learning.decisions.record import NewDecision, record
 from backend.learning.decisions.settle import PriceSpan, fill_reference_prices, settle_prices, settle_rows
-from backend.learning.decisions.strategies import check_schema, ensure_strategy, timeframe_of
+from backend.learning.decisions.strategies import ensure_schema, ensure_strategy, timeframe_of
 from backend.market import candles as candle_store
-from backend.models import AITrainingSample, Candle, FeatureSchema, Strategy
+from backend.models import AITrainingSample, Candle, Strategy
 from backend.settings import Settings
 
 
@@ -110,7 +110,7 @@ def store(session: Session, writing: Writing, items: Sequence[Accepted | Result]
 
 
 def _refusal(session: Session, writing: Writing, item: Accepted) -> QuantumTraderError | None:
-    """Begin the strategy where this item is its first; what speaks against the item otherwise."""
+    """Begin the strategy and its schema where this item is its first; what speaks against the item otherwise."""
     try:
         strategy, _ = ensure_strategy(
             session,
@@ -120,9 +120,7 @@ def _refusal(session: Session, writing: Writing, item: Accepted) -> QuantumTrade
             now=writing.now,
             actor=writing.actor,
         )
-        if strategy.feature_schema_id is not None:
-            schema = session.get_one(FeatureSchema, strategy.feature_schema_id)
-            check_schema(strategy.name, schema.names, item.observed.names)
+        ensure_schema(session, strategy, item.observed.names, now=writing.now)
     except QuantumTraderError as error:
         return error
     return None
