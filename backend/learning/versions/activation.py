@@ -12,7 +12,7 @@ from backend.database import Database
 from backend.errors import ConflictError, InvalidInputError
 from backend.learning.decisions.strategies import get_strategy
 from backend.learning.versions import gate
-from backend.learning.versions.find import find_version
+from backend.learning.versions.find import find_version, look_up
 from backend.learning.versions.store import ArtifactStore
 from backend.models import Activation, AIModelVersion, FeatureSchema, Strategy
 from backend.operations import audit
@@ -57,7 +57,7 @@ def activate(service: VersionService, request: ActivationRequest) -> dict[str, A
     """Make the version decide from the next decision on; 404, or 409 with the reason why it must not."""
     if request.force and not (request.reason or "").strip():
         raise InvalidInputError("force needs a reason: say why with ?force=true&reason=...", field="reason")
-    version = service.database.read(find_version, request.version_id, request.strategy)
+    version = service.database.read(look_up, request.version_id, request.strategy)
     _prove(service, version)
     gate.check(version, mode=service.settings.activation_gate, force=request.force)
     change = _Change(version.strategy, request.actor, "activate", request.reason, request.force)
@@ -68,7 +68,7 @@ def activate(service: VersionService, request: ActivationRequest) -> dict[str, A
 
 def rollback(service: VersionService, strategy: str, actor: str, reason: str | None = None) -> dict[str, Any]:
     """Activate the version that was active before the present one; 409 ``nothing_to_roll_back``."""
-    version = service.database.read(_rollback_target, strategy, service.settings)
+    version = service.database.read(look_up, service.database.read(_rollback_target, strategy, service.settings))
     _prove(service, version)
     change = _Change(strategy, actor, "rollback", reason)
     answer = service.database.write(_roll_back, version, change, service)
@@ -123,7 +123,7 @@ def _activate(session: Session, proved: AIModelVersion, change: _Change, clock: 
 
 def _roll_back(session: Session, proved: AIModelVersion, change: _Change, service: VersionService) -> dict[str, Any]:
     version = _lock_and_recheck(session, proved)
-    if _rollback_target(session, change.strategy, service.settings).version_id != version.version_id:
+    if _rollback_target(session, change.strategy, service.settings) != version.version_id:
         raise ConflictError(
             f"The active version of {change.strategy} was changed meanwhile. Look at it and try again.",
             reason="activation_changed",
@@ -181,7 +181,7 @@ def _version_before(history: list[Activation], current: str | None) -> str | Non
     return next((entry.version_id for entry in history if entry.version_id not in (None, current)), None)
 
 
-def _rollback_target(session: Session, name: str, settings: Settings) -> AIModelVersion:
+def _rollback_target(session: Session, name: str, settings: Settings) -> str:
     strategy = get_strategy(session, name, settings=settings)
     target = _version_before(_history(session, strategy.name), _active_id(session, strategy.name))
     if target is None:
@@ -189,7 +189,7 @@ def _rollback_target(session: Session, name: str, settings: Settings) -> AIModel
             f"No other version of {name} was active before. Activate one: POST /ai/activate-model/VERSION.",
             reason="nothing_to_roll_back",
         )
-    return find_version(session, target)
+    return target
 
 
 def _switch(session: Session, strategy: str, version: AIModelVersion | None, clock: Clock) -> str | None:

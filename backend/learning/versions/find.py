@@ -29,3 +29,10 @@ def find_version(session: Session, version_id: str, strategy: str | None = None)
             strategy=version.strategy,
         )
     return version
+
+
+def look_up(session: Session, version_id: str, strategy: str | None = None) -> AIModelVersion:
+    """``find_version`` for use after the read: the row's own columns stay readable."""
+    version = find_version(session, version_id, strategy)
+    session.expunge(version)
+    return version

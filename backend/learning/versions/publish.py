@@ -13,13 +13,14 @@ from sqlalchemy.orm import Session
 from ai_engine.pipeline import Trained
 from backend.clock import Clock
 from backend.database import Database
-from backend.learning.versions.store import ArtifactStore
+from backend.learning.versions.store import ArtifactStore, NameTakenError
 from backend.models import AIModelVersion, FeatureSchema, JobRun, Strategy
 from backend.operations import audit, runs
 
 logger = logging.getLogger(__name__)
 
 MODEL_TYPE = "xgboost_continuous"
+NAMES_TRIED = 3600
 
 
 @dataclass(frozen=True)
@@ -64,16 +65,15 @@ def _write_file(database: Database, store: ArtifactStore, publication: Publicati
             continue
         try:
             store.write(version_id, publication.trained.artifact, publication.run_id)
-        except FileExistsError:
+        except NameTakenError:
             continue
         return version_id
-    raise AssertionError("unreachable: there is always a next second")
+    raise OSError(f"Every version name of the next {NAMES_TRIED} seconds is taken in {store.model_dir}.")
 
 
 def _version_ids(moment: datetime) -> Iterator[str]:
-    while True:
-        yield f"v{moment:%Y%m%d_%H%M%S}"
-        moment += timedelta(seconds=1)
+    for seconds in range(NAMES_TRIED):
+        yield f"v{moment + timedelta(seconds=seconds):%Y%m%d_%H%M%S}"
 
 
 def _is_recorded(session: Session, version_id: str) -> bool:

@@ -3,7 +3,8 @@
 import logging
 import math
 import threading
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NotRequired, TypedDict, Unpack
 
@@ -154,6 +155,8 @@ def _train(service: RetrainService, options: RetrainOptions, run_id: str, progre
     if isinstance(trained, Refused):
         return _refused(trained, reading)
     progress("publishing", 1.0)
+    kept_out = _kept_out(reading.rows, trained.report["quarantined"])
+    trained = replace(trained, report={**trained.report, "quarantined": kept_out})
     publication = Publication(
         strategy=options["strategy"],
         run_id=run_id,
@@ -245,16 +248,25 @@ def _refusal(
 
 
 def _refused(refused: Refused, reading: _Reading) -> dict[str, Any]:
-    pending = {"outcomes_pending": reading.rows.outcomes_pending}
-    return {"status": "error", "reason": refused.reason, **refused.detail, **pending}
+    detail = refused.detail
+    return {
+        "status": "error",
+        "reason": refused.reason,
+        **detail,
+        "rejected": _kept_out(reading.rows, detail.get("rejected", {})),
+        "outcomes_pending": reading.rows.outcomes_pending,
+    }
+
+
+def _kept_out(read: TrainingRead, rejected: dict[str, int]) -> dict[str, int]:
+    """Every row of the window that did not train, by reason: quarantined, of another schema, or unusable."""
+    counts = Counter(rejected) + Counter(read.quarantined) + Counter({"other_schema": read.other_schema})
+    return dict(sorted(counts.items()))
 
 
 def _lineage(reading: _Reading, trained: pipeline.Trained) -> dict[str, Any]:
     """Where a version comes from, so that anyone can ask and ``rebuild`` can repeat it."""
     rows, context = reading.rows.rows, reading.context
-    sources: dict[str, int] = {}
-    for source in rows.label_sources:
-        sources[source] = sources.get(source, 0) + 1
     return {
         "window": {
             "since": iso(reading.rows.since) if reading.rows.since else None,
@@ -262,7 +274,7 @@ def _lineage(reading: _Reading, trained: pipeline.Trained) -> dict[str, Any]:
             "samples_count": reading.rows.samples_count,
             "outcomes_pending": reading.rows.outcomes_pending,
         },
-        "rows_by_label_source": dict(sorted(sources.items())),
+        "rows_by_label_source": dict(sorted(Counter(rows.label_sources).items())),
         "known_outcomes": reading.known_outcomes,
         "data_hash": trained.data_hash,
         "recipe": trained.recipe,

@@ -15,6 +15,10 @@ MARKER = re.compile(r"\.(?P<run_id>run-[0-9a-f]+)\.(?P<version_id>v\d{8}_\d{6})\
 MAX_ARTIFACT_BYTES = 256 * 1024 * 1024
 
 
+class NameTakenError(Exception):
+    """Another file has the version's name."""
+
+
 class UnusableArtifactError(ConflictError):
     """A version's file is not there, or is not the one that was published."""
 
@@ -46,14 +50,14 @@ class ArtifactStore:
         return self.model_dir / f"xgb_model_{version_id}.pkl"
 
     def write(self, version_id: str, blob: bytes, run_id: str = "run-0") -> Path:
-        """Publish ``blob`` whole under its final name; FileExistsError where the name is taken.
+        """Publish ``blob`` whole under its final name; NameTakenError where another file has it.
 
         A second, dotted name stays until ``settle`` or ``withdraw``, so that a crash in between can be undone.
         """
         self.model_dir.mkdir(parents=True, exist_ok=True)
         final = self.path_of(version_id)
         if final.exists():
-            raise FileExistsError(str(final))
+            raise NameTakenError(final.name)
         marker = self._marker(version_id, run_id)
         with marker.open("xb") as handle:
             handle.write(blob)
@@ -61,9 +65,9 @@ class ArtifactStore:
             os.fsync(handle.fileno())
         try:
             system.link_new(marker, final)
-        except FileExistsError:
+        except FileExistsError as error:
             marker.unlink()
-            raise
+            raise NameTakenError(final.name) from error
         system.sync_folder(self.model_dir)
         return final
 
