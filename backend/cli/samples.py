@@ -133,21 +133,21 @@ def bootstrap(
 
 
 def _bootstrap(session: Session, assembly: Assembly, strategy: str, remove: bool) -> dict[str, Any]:
-    now = assembly.clock()
+    now, added, removed = assembly.clock(), 0, 0
     if remove:
         get_strategy(session, strategy, settings=assembly.settings)
         removed = synthetic.remove_demo_rows(session, strategy, now=now, actor=ACTOR)
-        return {"status": "ok", "strategy": strategy, "added": 0, "removed": removed}
-    added = synthetic.add_demo_rows(session, strategy, settings=assembly.settings, now=now, actor=ACTOR)
-    return {"status": "ok", "strategy": strategy, "added": added, "removed": 0}
+    else:
+        added = synthetic.add_demo_rows(session, strategy, settings=assembly.settings, now=now, actor=ACTOR)
+    total = synthetic.count(session, strategy)
+    return {"status": "ok", "strategy": strategy, "added": added, "removed": removed, "synthetic": total}
 
 
 def _show_bootstrap(told: Mapping[str, Any]) -> None:
-    if told["removed"]:
-        print(f"Removed {told['removed']} synthetic rows from {told['strategy']}.")
-    elif told["added"]:
-        print(
-            f"Added {told['added']} rows to {told['strategy']}, tagged synthetic: they never train and enter no metric."
-        )
+    strategy = told["strategy"]
+    if told["added"]:
+        print(f"Added {told['added']} rows to {strategy}, tagged synthetic: they never train and enter no metric.")
+    elif told["removed"]:
+        print(f"Removed {told['removed']} synthetic rows from {strategy}.")
     else:
-        print(f"Nothing to do for {told['strategy']}.")
+        print(f"Nothing changed: {strategy} holds {told['synthetic']} synthetic rows.")

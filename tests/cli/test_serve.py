@@ -1,0 +1,225 @@
+"""``qt serve``, ``start``, ``stop``: from nothing to an answering service and back."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.cli.listening import address, listen
+from backend.cli.process import Places, running
+from backend.cli.serve import announcement, check_market
+from backend.errors import ConflictError, InvalidInputError, UnavailableError
+from backend.settings import Settings, load_settings
+
+TOKEN = "a-token-for-the-service-0123"
+
+
+def settings_of(**given: str) -> Settings:
+    """Settings with ``given`` (without the prefix)."""
+    return load_settings({"QT_ADMIN_TOKEN": TOKEN} | {f"QT_{name}": value for name, value in given.items()})
+
+
+@pytest.fixture
+def port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that somebody else serves on."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield int(other.getsockname()[1])
+
+
+def get(port: int, path: str, token: str | None = None) -> tuple[int, bytes]:
+    """The status and body of a GET."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", path, headers={"X-Admin-Token": token} if token else {})
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    return answer.status, body
+
+
+def test_the_announcement_names_the_page_the_token_and_one_call_that_works_as_it_is() -> None:
+    text = announcement(settings_of(PORT="8123"))
+
+    assert "http://127.0.0.1:8123/" in text
+    assert "QT_ADMIN_TOKEN" in text
+    assert TOKEN not in text
+    call = next(line for line in text.splitlines() if "Try:" in line)
+    assert '-H "X-Admin-Token: $(' in call
+    assert "qt token)" in call
+    assert call.endswith("http://127.0.0.1:8123/ai/status")
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+        ("0.0.0.0", "http://127.0.0.1:8000"),
+        ("::", "http://[::1]:8000"),
+        ("trader.local", "http://trader.local:8000"),
+    ],
+)
+def test_the_address_is_one_that_this_machine_can_open(host: str, expected: str) -> None:
+    assert address(settings_of(HOST=host)) == expected
+
+
+def test_a_port_in_use_is_one_sentence_with_the_settings_that_change_it(taken: int) -> None:
+    with pytest.raises(ConflictError, match=rf"Port {taken} of 127.0.0.1 .*QT_PORT or QT_HOST"):
+        listen(settings_of(PORT=str(taken)))
+
+
+def test_an_address_of_another_machine_is_one_sentence() -> None:
+    with pytest.raises(ConflictError, match=r"QT_HOST"):
+        listen(settings_of(HOST="203.0.113.7"))
+
+
+def test_a_port_that_was_just_left_can_be_used_again(port: int) -> None:
+    listen(settings_of(PORT=str(port))).close()
+
+    with listen(settings_of(PORT=str(port))) as again:
+        assert again.getsockname()[1] == port
+
+
+def test_a_market_that_cannot_be_had_is_refused_before_anything_is_created(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match="QT_MARKET=binance"):
+        check_market(settings_of(MARKET="binance"))
+    with pytest.raises(InvalidInputError, match="No candle file"):
+        check_market(settings_of(MARKET="replay", MARKET_FILES=str(tmp_path)))
+    assert check_market(settings_of(MARKET="off")) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("QT_ADMIN_TOKEN", "live-admin-token"), ("QT_MARKET", "replay"), ("QT_PORT", "x")]
+)
+def test_nothing_is_created_while_a_setting_is_wrong(project: Path, qt_there: Any, name: str, value: str) -> None:
+    before = {path for path in project.rglob("*") if "__pycache__" not in path.parts}
+
+    answer = qt_there("serve", **{"QT_ADMIN_TOKEN": TOKEN, name: value})
+
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err.count("\n") == 1
+    assert {path for path in project.rglob("*") if "__pycache__" not in path.parts} == before
+
+
+def test_migrate_brings_the_database_to_the_newest_revision(qt: Any, tmp_path: Path) -> None:
+    first, second = qt("migrate"), qt("migrate", "--json")
+
+    assert "revision" in first.out
+    assert second.json["status"] == "ok"
+    assert second.json["revision"] in first.out
+    assert (tmp_path / "quantum_trader.db").exists()
+
+
+@pytest.mark.slow
+def test_serve_answers_announces_itself_and_ends_on_a_signal(project: Path, port: int) -> None:
+    (project / ".env").write_text(f"QT_ADMIN_TOKEN={TOKEN}\nQT_PORT={port}\nQT_MARKET=off\n")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("QT_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "backend.cli.main", "serve"],
+        cwd=project,
+        env=environ | {"QT_ACCESSIBILITY": "1", "QT_IM_MODULE": "ibus"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    heard = []
+    for line in process.stdout:
+        heard.append(line)
+        if "Stop:" in line:
+            break
+
+    live, locked, opened = get(port, "/health/live"), get(port, "/ai/status"), get(port, "/ai/status", TOKEN)
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=30)
+
+    text = "".join(heard)
+    assert f"http://127.0.0.1:{port}/" in text
+    assert "in .env" in text
+    assert TOKEN not in text + rest
+    assert (live[0], locked[0], opened[0]) == (200, 401, 200)
+    assert process.returncode == 0
+    assert "Traceback" not in text + rest
+    assert (project / "backend" / "quantum_trader.db").exists()
+
+
+@pytest.mark.slow
+def test_start_and_stop_run_it_in_the_background_once(project: Path, qt_there: Any, port: int) -> None:
+    own = {"QT_ADMIN_TOKEN": TOKEN, "QT_PORT": str(port), "QT_MARKET": "off"}
+    try:
+        first = qt_there("start", "--json", **own)
+        second = qt_there("start", "--json", **own)
+        answered = get(port, "/health/live")[0]
+    finally:
+        stopped = qt_there("stop", "--json", **own)
+    again = qt_there("stop", **own)
+
+    assert first.code == 0, first.err
+    assert first.json == {"status": "ok", "pid": first.json["pid"], "url": f"http://127.0.0.1:{port}", "started": True}
+    assert (second.json["pid"], second.json["started"]) == (first.json["pid"], False)
+    assert answered == 200
+    assert stopped.json == {"status": "ok", "pid": first.json["pid"], "stopped": True}
+    assert (again.code, again.out) == (0, "It was not running.\n")
+    assert "ready" in (project / "var" / "quantum_trader.log").read_text()
+    with pytest.raises(OSError, match="refused"):
+        get(port, "/health/live")
+
+
+def test_start_on_a_port_in_use_says_so_and_leaves_nothing_running(project: Path, qt_there: Any, taken: int) -> None:
+    answer = qt_there("start", QT_ADMIN_TOKEN=TOKEN, QT_PORT=str(taken))
+
+    assert answer.code == 1
+    assert f"Port {taken}" in answer.err
+    assert answer.err.count("\n") == 1
+    assert not (project / "var" / "quantum_trader.pid").exists()
+
+
+@pytest.mark.slow
+def test_start_passes_on_why_the_service_ended(project: Path, qt_there: Any, port: int) -> None:
+    answer = qt_there("start", QT_ADMIN_TOKEN=TOKEN, QT_PORT=str(port), QT_MARKET="binance")
+
+    assert answer.code == 1
+    assert "QT_MARKET=binance" in answer.err
+    assert answer.err.count("\n") == 1
+    assert not (project / "var" / "quantum_trader.pid").exists()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "not json", "[]", '{"pid": "x"}', '{"pid": 1}', '{"pid": 1, "began": "before"}']
+)
+def test_a_file_that_names_no_process_of_ours_means_not_running(tmp_path: Path, content: str) -> None:
+    places = Places(tmp_path)
+    places.pid.write_text(content)
+
+    assert running(places) is None
+
+
+def test_a_later_process_with_the_same_id_is_not_taken_for_the_service(tmp_path: Path) -> None:
+    places = Places(tmp_path)
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    places.pid.write_text(json.dumps({"pid": sleeper.pid, "began": "long ago"}))
+
+    try:
+        assert running(places) is None
+        assert sleeper.poll() is None
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+        time.sleep(0)
