@@ -1,7 +1,6 @@
 """Fixtures every test may use: a migrated database, settings, and the real candles where they are present."""
 
 import itertools
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,22 +19,14 @@ TRADER_TOKEN = "a-trader-token-for-tests-only"
 NUMBERS = itertools.count(1)
 
 
-def lacking(what: str, name: str) -> None:
-    """Skip for want of ``what``; fail instead where the run promised to have it (``CHECK_REQUIRES=name,name``)."""
-    if name in os.environ.get("CHECK_REQUIRES", "").split(","):
-        pytest.fail(f"this run requires {what}, which is not here")
-    pytest.skip(f"{what} not on this machine")
-
-
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """A real PostgreSQL server of this test run's own."""
     place = postgres.programs()
     if place is None:
-        lacking("the PostgreSQL server's programs are", "postgres")
-    else:
-        with postgres.running_server(place) as address:
-            yield address
+        pytest.skip("the PostgreSQL server's programs are not on this machine")
+    with postgres.running_server(place) as address:
+        yield address
 
 
 @pytest.fixture
@@ -54,7 +45,7 @@ def market_data() -> Path:
     """The folder of real candle files; the test is skipped where it is absent."""
     folder = ROOT.parent / "shared" / "market-data"
     if not folder.is_dir():
-        lacking("real candle files are", "market_data")
+        pytest.skip("real candle files are not beside this checkout")
     return folder
 
 
