@@ -60,7 +60,9 @@ class TooManyWrongTokensError(QuantumTraderError):
     reason = "too_many_wrong_tokens"
 
 
-def problem(status: int, detail: str, *, reason: str, request_id: str | None, **extra: Any) -> dict[str, Any]:
+def problem(
+    status: int, detail: str, *, reason: str, request_id: str | None, extra: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The problem document; ``extra`` never replaces one of the standard members."""
     document = {
         "type": f"urn:quantum-trader:problem:{reason}",
@@ -70,12 +72,12 @@ def problem(status: int, detail: str, *, reason: str, request_id: str | None, **
         "request_id": request_id,
         "reason": reason,
     }
-    return document | {key: value for key, value in extra.items() if key not in document}
+    return document | {key: value for key, value in (extra or {}).items() if key not in document}
 
 
 def problem_of(error: QuantumTraderError, request_id: str | None) -> dict[str, Any]:
     """The problem document of an expected failure."""
-    return problem(error.status_code, error.message, reason=error.reason, request_id=request_id, **error.extra)
+    return problem(error.status_code, error.message, reason=error.reason, request_id=request_id, extra=error.extra)
 
 
 def problem_response(
@@ -117,8 +119,7 @@ def validation_problem(errors: Sequence[Mapping[str, Any]], request_id: str | No
         f"{first['field']}: {first['message']}{more}",
         reason="invalid_input",
         request_id=request_id,
-        field=first["field"],
-        errors=found[:20],
+        extra={"field": first["field"], "errors": found[:20]},
     )
 
 

@@ -1,0 +1,192 @@
+"""The service as a process: over a socket, with its lifespan, stopped by a signal."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from backend.database import Database
+from backend.errors import UnavailableError
+from backend.main import create_app
+from backend.models import Base
+from tests.api.conftest import ADMIN, NOW, closed_samples, open_client, settings_in
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVE = """
+import uvicorn
+from backend.main import create_app
+from backend.settings import load_settings
+settings = load_settings()
+uvicorn.run(create_app(settings), host="127.0.0.1", port=settings.port, log_config=None, timeout_graceful_shutdown=3)
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Service:
+    """A running process and its address."""
+
+    def __init__(self, folder: Path, market: str) -> None:
+        self.address = f"http://127.0.0.1:{(port := free_port())}"
+        database_url = f"sqlite:///{folder / 'quantum_trader.db'}"
+        database = Database(database_url)
+        Base.metadata.create_all(database.engine)
+        database.close()
+        environ = {key: value for key, value in os.environ.items() if not key.startswith("QT_")}
+        environ |= {
+            "QT_ADMIN_TOKEN": ADMIN["X-Admin-Token"],
+            "QT_PORT": str(port),
+            "QT_MARKET": market,
+            "QT_DATABASE_URL": database_url,
+            "QT_MODEL_DIR": str(folder / "models"),
+            "QT_LOG_FORMAT": "json",
+            "QT_SYMBOLS": "BTCUSDC",
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SERVE], cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True
+        )
+
+    def get(self, path: str) -> Any:
+        request = urllib.request.Request(self.address + path, headers=ADMIN)
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.load(answer)
+
+    def wait_until_ready(self) -> None:
+        for _ in range(300):
+            try:
+                self.get("/health/ready")
+            except OSError:
+                time.sleep(0.1)
+            else:
+                return
+        pytest.fail("the service did not become ready")
+
+    def stop(self) -> tuple[int, float, list[dict[str, Any]]]:
+        """The exit code, the seconds it took, and the log."""
+        started = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        _, log = self.process.communicate(timeout=30)
+        lines = [json.loads(line) for line in log.splitlines()]
+        return self.process.returncode, time.monotonic() - started, lines
+
+
+@pytest.fixture
+def service(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Service]:
+    service = Service(tmp_path, request.param)
+    yield service
+    if service.process.poll() is None:
+        service.process.kill()
+        service.process.communicate()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to stop a process by")
+@pytest.mark.parametrize("service", ["off", "simulated"], indirect=True)
+def test_a_served_process_answers_logs_json_and_ends_at_a_signal(service: Service) -> None:
+    service.wait_until_ready()
+    status = service.get("/ai/status")
+
+    code, seconds, log = service.stop()
+
+    assert status["market"]["source"] == (None if status["market"]["state"] == "off" else "simulated")
+    assert code in (0, -signal.SIGTERM)
+    assert seconds < 15
+    assert not [line for line in log if line["level"] in ("error", "critical")]
+    assert any(line["event"] == "request" and line["path"] == "/ai/status" for line in log)
+    assert ADMIN["X-Admin-Token"] not in json.dumps(log)
+
+
+def test_a_database_that_was_not_migrated_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    with (
+        pytest.raises(UnavailableError, match="qt migrate") as refusal,
+        TestClient(create_app(settings_in(tmp_path)), base_url="http://127.0.0.1"),
+    ):
+        pass
+
+    assert refusal.value.reason == "database_not_migrated"
+
+
+def test_a_table_without_a_newer_column_counts_as_not_migrated(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    client = open_client(settings, lambda: NOW)
+    database = Database(settings.database_url)
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE trade_logs DROP COLUMN realized_pnl")
+    database.close()
+
+    with pytest.raises(UnavailableError, match="trade_logs"), client:
+        pass
+
+
+def test_creating_the_application_touches_nothing(tmp_path: Path) -> None:
+    create_app(settings_in(tmp_path))
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ready_is_503_before_the_service_has_started(tmp_path: Path) -> None:
+    client = TestClient(create_app(settings_in(tmp_path)), base_url="http://127.0.0.1")
+
+    answer = client.get("/health/ready")
+
+    assert (answer.status_code, answer.json()) == (503, {"status": "unavailable", "reasons": ["starting"]})
+    assert client.get("/health/live").json() == {"status": "ok"}
+
+
+def test_ready_says_degraded_while_an_earlier_version_stands_in(tmp_path: Path) -> None:
+    with open_client(settings_in(tmp_path), lambda: NOW) as client:
+        versions = []
+        for seed, count in ((1, 120), (2, 20)):
+            client.post("/ai/training-samples", json={"samples": closed_samples(count, seed=seed)})
+            versions.append(client.post("/ai/retrain").json()["version_id"])
+            client.post(f"/ai/activate-model/{versions[-1]}?force=true&reason=test")
+    (tmp_path / "models" / f"xgb_model_{versions[1]}.pkl").write_bytes(b"not what was published")
+
+    with open_client(settings_in(tmp_path), lambda: NOW) as client:
+        ready = client.get("/health/ready")
+        status = client.get("/ai/status").json()["active_model"]
+        findings = {finding["code"] for finding in client.get("/ai/doctor").json()["findings"]}
+
+    assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+    assert status == {"version_id": versions[1], "serving_version_id": versions[0], "degraded": True}
+    assert "artifact_corrupt" in findings
+
+
+def test_a_run_whose_process_is_gone_is_closed_at_the_start(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    client = open_client(settings, lambda: NOW)
+    database = Database(settings.database_url)
+    with database.engine.begin() as connection:
+        connection.execute(
+            Base.metadata.tables["job_runs"].insert(),
+            {
+                "run_id": "run-lost",
+                "job": "ai-retraining",
+                "strategy": "default",
+                "state": "running",
+                "progress": 0.5,
+                "actor": "admin",
+                "owner": None,
+                "started_at": NOW,
+                "heartbeat_at": NOW,
+            },
+        )
+    database.close()
+
+    with client:
+        run = client.get("/ai/retraining-runs/run-lost").json()
+
+    assert (run["state"], run["result"]["reason"]) == ("error", "lost")
