@@ -51,6 +51,12 @@ def test_without_skill_everything_is_a_coin() -> None:
     assert bad.shrink == 0.0
 
 
+def test_a_lucky_strength_earns_nothing_where_there_is_no_skill_over_all() -> None:
+    scores, y = outcomes(3_000, (0.3, 0.4, 0.7))
+
+    assert fit(scores, y).confidences == (0.5, 0.5, 0.5)
+
+
 def test_a_strength_without_skill_stays_a_coin_beside_one_with_skill() -> None:
     scores, y = outcomes(3_000, (0.4, 0.5, 0.8))
 

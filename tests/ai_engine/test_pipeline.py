@@ -263,6 +263,26 @@ def test_the_recipe_and_the_libraries_are_recorded(draw_rows: Draw, world: Draw)
     assert artifact.load(result.artifact).manifest["recipe"] == result.recipe
 
 
+def test_confidence_is_measured_in_the_shipped_models_own_unit_of_strength(draw_rows: Draw, world: Draw) -> None:
+    rows = draw_rows(world(rows=300, oracle=0.8))
+
+    model = artifact.load(trained(rows).artifact)
+
+    assert model.calibration.score_scale == pytest.approx(np.sqrt(np.mean(model.scores(rows.X) ** 2)))
+    assert model.calibration.confidences[2] > 0.55
+
+
+def test_overlapping_windows_earn_less_confidence_than_separate_ones(draw_rows: Draw, world: Draw) -> None:
+    """The same outcomes, first one window after another, then twelve windows open at any time."""
+    separate = draw_rows(world(rows=1_500, oracle=0.9))
+    overlapping = replace(separate, ends=separate.times + 12 * 300_000)
+
+    confidences = [artifact.load(trained(rows).artifact).calibration.confidences for rows in (separate, overlapping)]
+
+    assert min(confidences[0]) > 0.65
+    assert 0.5 < max(confidences[1]) < 0.6
+
+
 def test_preparing_tells_the_data_hash_of_the_version_to_be(draw_rows: Draw, world: Draw) -> None:
     rows = draw_rows(world(rows=40))
 
