@@ -1,6 +1,5 @@
 """The folder of published artifacts: written once and whole, and never read into a parser unverified."""
 
-import contextlib
 import os
 import re
 import stat
@@ -126,13 +125,16 @@ class ArtifactStore:
             descriptor = os.open(self.model_dir / name, flags)
         except OSError as error:
             raise _missing(name) from error
-        with contextlib.closing(os.fdopen(descriptor, "rb")) as handle:
+        try:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
                 raise _corrupt(name, "it is not a file")
             if found.st_size != size or size > MAX_ARTIFACT_BYTES:
                 raise _corrupt(name, f"{found.st_size} bytes, {size} published")
-            return handle.read()
+            with os.fdopen(descriptor, "rb", closefd=False) as handle:
+                return handle.read()
+        finally:
+            os.close(descriptor)
 
     def _marker(self, version_id: str, run_id: str) -> Path:
         return self.model_dir / f".{run_id}.{version_id}.publishing"

@@ -116,7 +116,8 @@ class SubprocessTrainer:
 
 def _spawn() -> subprocess.Popen[bytes]:
     paths = [str(PROJECT_ROOT), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, **ONE_QUIET_THREAD, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("QT_")}
+    environment = {**inherited, **ONE_QUIET_THREAD, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "backend.learning.versions.training_child", str(os.getpid())],
         stdin=subprocess.PIPE,

@@ -15,7 +15,7 @@ from backend.learning.versions.retrain import RetrainService, retrain
 from backend.learning.versions.serving import Serving
 from backend.learning.versions.store import ArtifactStore
 from backend.learning.versions.trainer import InProcessTrainer
-from backend.models import AITrainingSample, FeatureSchema, Strategy
+from backend.models import AIModelVersion, AITrainingSample, FeatureSchema, Strategy
 from backend.settings import Settings
 
 Row = TypeVar("Row")
@@ -117,6 +117,10 @@ class House:
             return found
 
         return self.database.read(query)
+
+    def rows_of(self, version_id: str) -> AIModelVersion:
+        """The version's row."""
+        return next(row for row in self.rows(AIModelVersion) if row.version_id == version_id)
 
     def plant(self, planted: Planted) -> None:
         self.database.write(plant, planted)

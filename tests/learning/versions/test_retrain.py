@@ -231,7 +231,11 @@ def test_a_failed_training_says_why_and_frees_the_strategy(house: House) -> None
 def test_an_unforeseen_error_closes_the_run_too(house: House) -> None:
     house.plant(Planted())
     service = RetrainService(
-        house.database, house.settings, house.store, failing(ZeroDivisionError("oh")), house.clock  # type: ignore[arg-type]
+        house.database,
+        house.settings,
+        house.store,
+        failing(ZeroDivisionError("oh")),
+        house.clock,  # type: ignore[arg-type]
     )
 
     with pytest.raises(ZeroDivisionError):
