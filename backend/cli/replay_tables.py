@@ -6,6 +6,7 @@ from datetime import datetime
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from ai_engine.candles import REASONS
 from ai_engine.types import Action, TargetClass
 from backend.clock import iso
 from backend.market.files import FileReport
@@ -16,14 +17,7 @@ from backend.trading.summary import Figures, VersionFigures
 def tables(summary: ReplaySummary, reports: Sequence[FileReport]) -> Iterator[Table | str]:
     """What was read, what was decided and what came of it, trade by trade figures, symbols, versions."""
     figures = summary.figures
-    dropped = [
-        (report, reason, count)
-        for report in reports
-        for reason, count in report.counts.items()
-        if count and reason != "rows"
-    ]
-    for report, reason, count in dropped:
-        yield f"{report.path.name}: {count} rows left out ({reason.replace('_', ' ')})."
+    yield from map(_file, reports)
     yield _overview(summary)
     yield _decisions(figures)
     yield _sources(figures)
@@ -33,6 +27,15 @@ def tables(summary: ReplaySummary, reports: Sequence[FileReport]) -> Iterator[Ta
     if figures.versions:
         yield _versions(figures)
         yield "An accuracy means nothing without its verdict: qt model VERSION shows the whole report."
+
+
+def _file(report: FileReport) -> str:
+    """One file's rows, and what is irregular about them."""
+    counts = report.counts
+    left_out = [f"{counts[reason]} {reason.replace('_', ' ')}" for reason in REASONS if counts.get(reason)]
+    gaps = f"; {counts['gaps']} gaps, {counts['missing_candles']} candles missing" if counts.get("gaps") else ""
+    rows = f"{report.path.name}: {counts['rows']} rows"
+    return rows + (f"; left out: {', '.join(left_out)}" if left_out else "") + gaps
 
 
 def _overview(summary: ReplaySummary) -> str:

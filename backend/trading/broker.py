@@ -45,7 +45,7 @@ class PaperBroker:
 
     def __init__(self, session: Session, strategy: Strategy, terms: Terms, now: datetime) -> None:
         self._session = session
-        self._strategy = strategy.name
+        self.strategy = strategy
         self._terms = terms
         self._now = now
         self._book = self._load()
@@ -53,16 +53,18 @@ class PaperBroker:
         self.left = 0
 
     def _load(self) -> dict[str, _Booked]:
-        live = select(Position, AITrainingSample.decision_id, AITrainingSample.state).join(
-            AITrainingSample, AITrainingSample.id == Position.sample_id
-        )
-        live = live.where(Position.strategy == self._strategy, Position.state.in_(LIVE_STATES))
+        row = AITrainingSample
+        live = select(Position, row.decision_id, row.state, row.executed).join(row, row.id == Position.sample_id)
+        live = live.where(Position.strategy == self.strategy.name, Position.state.in_(LIVE_STATES))
         book: dict[str, _Booked] = {}
-        for position, decision_id, state in self._session.execute(live):
-            if state == "closed":  # its outcome came in by a call: the position is gone
+        for position, decision_id, state, executed in self._session.execute(live):
+            # What came in by a call is not ours to trade any more.
+            if position.state == "open" and state == "closed":
                 position.state, position.closed_at = "closed", self._now
-                continue
-            book[position.symbol] = _Booked(position, decision_id)
+            elif position.state == "ordered" and executed:
+                position.state, position.closed_at = "cancelled", self._now
+            else:
+                book[position.symbol] = _Booked(position, decision_id)
         return book
 
     def trade(self, opened_at: datetime, bars: Mapping[str, Bar]) -> None:
@@ -93,7 +95,7 @@ class PaperBroker:
             fees=price * quantity * self._terms.fee_rate,
             fill_id="paper-entry",
         )
-        record_execution(self._session, self._strategy, booked.decision_id, execution, now=self._now)
+        record_execution(self._session, self.strategy.name, booked.decision_id, execution, now=self._now)
         distances = Barriers(target=position.target_fraction, stop=position.stop_fraction)
         position.target_price, position.stop_price = barrier_prices(position.side, price, distances)
         position.entry_price, position.quantity, position.entry_time = price, quantity, opened_at
@@ -125,7 +127,9 @@ class PaperBroker:
             fill_id="paper-exit",
             final=True,
         )
-        record_outcome(self._session, self._strategy, booked.decision_id, outcome, now=self._now, cost=self._terms.cost)
+        record_outcome(
+            self._session, self.strategy.name, booked.decision_id, outcome, now=self._now, cost=self._terms.cost
+        )
         position.state, position.closed_at = "closed", at
         del self._book[position.symbol]
         self.left += 1
@@ -140,7 +144,7 @@ class PaperBroker:
         if signal.action == "SELL" and self._terms.sides == "long":
             return
         position = Position(
-            strategy=self._strategy,
+            strategy=self.strategy.name,
             sample_id=signal.sample_id,
             symbol=signal.symbol,
             side=signal.action,

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -13,7 +14,8 @@ from backend.database import Database
 from backend.errors import InvalidInputError, QuantumTraderError
 from backend.learning.versions.serving import Serving
 from backend.market.feed import Feed
-from backend.market.files import FileMarket
+from backend.market.files import FileMarket, expand
+from backend.market.klines import name_parts
 from backend.market.simulated import SimulatedMarket
 from backend.models import Feed as FeedRow
 from backend.settings import Settings
@@ -24,12 +26,18 @@ from backend.trading.round import Trader
 
 log = logging.getLogger(__name__)
 
-TICK_SECONDS = 5.0
 BATCH_SECONDS = 0.2
 SHORTEST_WAIT_SECONDS = 0.05
-FIRST_RETRY_SECONDS = 1.0
-LONGEST_RETRY_SECONDS = 60.0
 REPLAY = "replay"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the loop waits: between looks at the lease, and after a failure (twice as long each time)."""
+
+    tick_seconds: float = 5.0
+    first_retry_seconds: float = 1.0
+    longest_retry_seconds: float = 60.0
 
 
 def feed_of(settings: Settings, clock: Clock) -> Feed | None:
@@ -37,24 +45,36 @@ def feed_of(settings: Settings, clock: Clock) -> Feed | None:
     if settings.market == "simulated":
         return SimulatedMarket(settings.symbols, settings.timeframe, now=clock)
     if settings.market == "replay" and settings.market_files is not None:
-        return FileMarket(settings.market_files, settings.timeframe)
+        return FileMarket(settings.market_files, settings.timeframe, _symbols_in_files(settings))
     return None
+
+
+def _symbols_in_files(settings: Settings) -> tuple[str, ...] | None:
+    """Those of the configured symbols that the files hold; None, which means all, where they hold none of them."""
+    held = {name_parts(path)[0] for path in expand(settings.market_files or "")}
+    return tuple(symbol for symbol in settings.symbols if symbol in held) or None
 
 
 def say(session: Session, strategy: str, source: str, state: str, *, now: datetime, detail: str | None = None) -> None:
     """Write the feed's state where everybody can read it."""
     row = session.get(FeedRow, strategy)
     if row is None:
-        row = FeedRow(strategy=strategy)
+        row = FeedRow(strategy=strategy, source=source)
         session.add(row)
-    row.source, row.state, row.updated_at, row.detail = source, state, now, detail
+    row.state, row.updated_at, row.detail = state, now, detail
 
 
 class TraderLoop:
     """Trades until it is stopped: takes the role, catches up at the market's speed, then follows real time."""
 
     def __init__(
-        self, database: Database, settings: Settings, serving: Serving, clock: Clock, holder: str | None = None
+        self,
+        database: Database,
+        settings: Settings,
+        serving: Serving,
+        clock: Clock,
+        holder: str | None = None,
+        patience: Patience = Patience(),
     ) -> None:
         self._database = database
         self._settings = settings
@@ -62,8 +82,9 @@ class TraderLoop:
         self._clock = clock
         self._role = TraderRole(database, settings.strategy, clock, holder or system.process_identity())
         self._feed: Feed | None = None
-        self._holding = False
-        self._retry_seconds = FIRST_RETRY_SECONDS
+        self._trading = False
+        self._patience = patience
+        self._retry_seconds = patience.first_retry_seconds
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="trader", daemon=True)
 
@@ -82,7 +103,7 @@ class TraderLoop:
             try:
                 if self._role.take():
                     self._trade()
-                self._stopped.wait(TICK_SECONDS)
+                self._stopped.wait(self._patience.tick_seconds)
             except LeaseLostError as lost:
                 log.warning("%s", lost.message)
             except Exception as error:  # whatever a round died of, the thread says so and goes on
@@ -94,9 +115,10 @@ class TraderLoop:
         trader = self._begin()
         if trader is None:
             return
-        self._holding = True
+        self._trading = True
         while self._catch_up(trader):
             if trader.feed.source == REPLAY:
+                self._trading = False
                 self._say("finished")
                 self._role.give_back()
                 self._stopped.wait()
@@ -123,7 +145,7 @@ class TraderLoop:
         except QuantumTraderError as refused:
             log.log(logging.ERROR, "The trader cannot start: %s", refused.message)
             self._say("off", refused.message)
-            self._stopped.wait(LONGEST_RETRY_SECONDS)
+            self._stopped.wait(self._patience.longest_retry_seconds)
             return None
 
     def _catch_up(self, trader: Trader) -> bool:
@@ -133,7 +155,7 @@ class TraderLoop:
         size = min(max(round(speed * BATCH_SECONDS), 1), ROUNDS_A_TRANSACTION) if speed else ROUNDS_A_TRANSACTION
         for batch in batches(trader.feed.rounds(trader.after), size):
             trader.steps(batch)
-            self._retry_seconds = FIRST_RETRY_SECONDS
+            self._retry_seconds = self._patience.first_retry_seconds
             if speed:  # time lost is made up for within a second, not in a burst
                 due = max(due + len(batch) / speed, time.monotonic() - 1)
             if self._stopped.wait(max(0.0, due - time.monotonic())):
@@ -142,7 +164,7 @@ class TraderLoop:
 
     def _until_next(self, trader: Trader) -> float:
         due = (trader.after + trader.timeframe - self._clock()).total_seconds()
-        return min(max(due, SHORTEST_WAIT_SECONDS), TICK_SECONDS)
+        return min(max(due, SHORTEST_WAIT_SECONDS), self._patience.tick_seconds)
 
     def _failed(self, error: Exception) -> None:
         log.error("A round failed and left nothing behind; trying again in %.0f s", self._retry_seconds, exc_info=error)
@@ -151,10 +173,12 @@ class TraderLoop:
         except Exception:  # the database itself may be what failed
             log.exception("The failure could not be stored")
         self._stopped.wait(self._retry_seconds)
-        self._retry_seconds = min(2 * self._retry_seconds, LONGEST_RETRY_SECONDS)
+        self._retry_seconds = min(2 * self._retry_seconds, self._patience.longest_retry_seconds)
 
     def _leave(self) -> None:
-        if self._holding:
+        """A market that ended stays ``finished``; one that was left is ``off`` until somebody trades on it again."""
+        if self._trading:
+            self._say("off", "The service was stopped.")
             self._role.give_back()
 
     def _say(self, state: str, detail: str | None = None) -> None:

@@ -64,6 +64,8 @@ def _open(session: Session, context: TraderContext) -> tuple[datetime, str, Term
     if row is None:
         row = FeedRow(strategy=strategy.name, source=feed.source, state="warming", updated_at=now)
         session.add(row)
+    elif row.market_time is not None:
+        row.state, row.updated_at, row.detail = "running", now, None
     if row.market_time is None:
         row.market_time = feed.start - length
     terms = Terms(
