@@ -182,6 +182,14 @@ def test_open_at_is_the_open_of_the_first_candle_opening_at_or_after_the_time(da
     assert database.read(store.open_at, *SERIES, at(10), one) is None
 
 
+def test_the_first_candle_is_the_earliest_whatever_came_in_first(database: Database) -> None:
+    for index in (9, 4, 7, 2):
+        database.write(store.append, *SERIES, make_candles([index]))
+
+    assert database.read(store.price_at, *SERIES, at(0), timedelta(hours=1)) == (102.25, at(15))
+    assert database.read(store.open_at, *SERIES, at(11), timedelta(hours=1)) == (104.0, at(20))
+
+
 def test_the_last_close_time_is_that_of_the_newest_candle_of_the_named_symbols(database: Database) -> None:
     database.write(store.append, "replay", "BTCUSDT", "5m", make_candles([0, 1]))
     database.write(store.append, "replay", "ETHUSDT", "5m", make_candles([0, 5]))

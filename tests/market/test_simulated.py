@@ -252,6 +252,15 @@ def test_volatility_comes_in_clusters_and_returns_hardly_follow_each_other(years
         assert abs(correlation(moves[:-1], moves[1:])) < 0.03
 
 
+def test_volatility_also_comes_and_goes_within_a_day(years: dict[str, Candles]) -> None:
+    for candles in years.values():
+        size = np.abs(returns(candles))
+        slot = candles.open_time // LENGTH % 288
+        usual = np.bincount(slot, weights=size) / np.bincount(slot)
+        loudness = size / usual[slot]
+        assert correlation(loudness[:-6], loudness[6:]) > correlation(loudness[:-144], loudness[144:]) + 0.02
+
+
 def test_tails_are_fat(years: dict[str, Candles]) -> None:
     for candles in years.values():
         standard = (returns(candles) - returns(candles).mean()) / returns(candles).std()
