@@ -44,14 +44,14 @@ def missing(facts: Facts) -> list[str]:
     """Return, in words, what the data lacks before an accuracy means anything."""
     reasons = []
     if facts.training_rows < MIN_PART_ROWS:
-        reasons.append(f"{facts.training_rows} rows to fit on ({MIN_PART_ROWS} needed)")
+        reasons.append(f"{_counted(facts.training_rows, 'row')} to fit on ({MIN_PART_ROWS} needed)")
     if facts.validation_rows < MIN_PART_ROWS:
-        reasons.append(f"{facts.validation_rows} newer rows to judge it on ({MIN_PART_ROWS} needed)")
+        reasons.append(f"{_counted(facts.validation_rows, 'newer row')} to judge it on ({MIN_PART_ROWS} needed)")
     if facts.windows < MIN_WINDOWS:
-        reasons.append(f"{facts.windows} outcome windows that do not overlap ({MIN_WINDOWS} needed)")
+        reasons.append(f"{_counted(facts.windows, 'outcome window')} without overlap ({MIN_WINDOWS} needed)")
     if facts.effective_samples < MIN_EFFECTIVE_SAMPLES:
         independent = int(facts.effective_samples)
-        reasons.append(f"about {independent} independent outcomes ({MIN_EFFECTIVE_SAMPLES} needed)")
+        reasons.append(f"about {_counted(independent, 'independent outcome')} ({MIN_EFFECTIVE_SAMPLES} needed)")
     return reasons
 
 
@@ -101,3 +101,7 @@ def _what_it_means(facts: Facts) -> str:
 
 def _listed(reasons: list[str]) -> str:
     return reasons[0] if len(reasons) == 1 else f"{', '.join(reasons[:-1])} and {reasons[-1]}"
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

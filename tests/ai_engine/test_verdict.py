@@ -70,6 +70,16 @@ def test_the_sentence_has_the_numbers() -> None:
         assert number in text
 
 
+def test_one_of_a_kind_is_counted_in_the_singular() -> None:
+    facts = replace(ENOUGH, training_rows=1, windows=1, effective_samples=1.0)
+
+    assert missing(facts) == [
+        "1 row to fit on (30 needed)",
+        "1 outcome window without overlap (10 needed)",
+        "about 1 independent outcome (30 needed)",
+    ]
+
+
 def test_one_lucky_split_is_not_called_evidence() -> None:
     assert "one split alone" in sentence(replace(ENOUGH, hits=50), Verdict.NO_EVIDENCE)
 
