@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from backend.clock import Clock
+from backend.clock import Clock, utc_now
 from backend.crontab import Schedule, ScheduleError, latest_slot, next_slot, parse_schedule, slots_between
 from backend.database import Database
 from backend.learning.versions.publish import undo_unsettled
@@ -98,7 +98,7 @@ def build_scheduler(context: SchedulerContext) -> BackgroundScheduler:
         _keep_house,
         "interval",
         seconds=HOUSEKEEPING_SECONDS,
-        next_run_time=datetime.now(UTC),
+        next_run_time=utc_now(),
         args=(scheduler, service, schedule),
         id=HOUSEKEEPING,
     )
