@@ -55,7 +55,9 @@ def test_a_candle_closes_a_timeframe_after_it_opens() -> None:
     assert candles.close_time.tolist() == [MINUTE, 2 * MINUTE]
 
 
-@pytest.mark.parametrize(("text", "expected"), [("1m", 60_000), ("15m", 900_000), ("1h", 3_600_000), ("1d", 86_400_000)])
+@pytest.mark.parametrize(
+    ("text", "expected"), [("1m", 60_000), ("15m", 900_000), ("1h", 3_600_000), ("1d", 86_400_000)]
+)
 def test_a_timeframe_is_a_number_and_a_unit(text: str, expected: int) -> None:
     assert timeframe_ms(text) == expected
 
