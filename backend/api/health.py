@@ -4,12 +4,13 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from sqlalchemy import text
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from backend.api.deps import AppContext
 from backend.api.schemas.operating import HealthOut
+from backend.models import AIModelVersion
 
 router = APIRouter(tags=["health"])
 
@@ -40,8 +41,8 @@ def health_ready(request: Request) -> JSONResponse:
 
 
 def _degraded(session: Session, context: AppContext) -> bool:
-    session.execute(text("SELECT 1"))
-    return context.serving.state_of(session, context.settings.strategy).degraded
+    active = session.scalars(select(AIModelVersion.strategy).where(AIModelVersion.is_active)).all()
+    return any(context.serving.state_of(session, strategy).degraded for strategy in active)
 
 
 def _answer(status: str, reasons: list[str]) -> JSONResponse:

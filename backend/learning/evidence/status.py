@@ -3,11 +3,11 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import Select, and_, func, select, true
 from sqlalchemy.orm import Session
 
 from ai_engine.candles import timeframe_ms
-from ai_engine.types import Action
+from ai_engine.types import Action, LabelSource
 from backend.clock import iso
 from backend.learning.versions.retrain import count_outcomes, required_new
 from backend.learning.versions.serving import Serving
@@ -17,6 +17,8 @@ from backend.settings import Settings
 
 Sample = AITrainingSample
 
+ACTIONS = tuple(str(action) for action in Action)
+SOURCES = tuple(str(source) for source in LabelSource)
 DAY = timedelta(days=1)
 STALE_AFTER_CANDLES = 3
 STALE_AFTER_AT_LEAST = timedelta(seconds=15)
@@ -72,28 +74,27 @@ def active_model(session: Session, strategy: str, serving: Serving) -> dict[str,
     }
 
 
-def samples_by(session: Session, strategy: str, column: Any, *where: ColumnElement[bool]) -> dict[Any, int]:
-    """How many of the strategy's samples there are of each value of a column."""
-    query = select(column, func.count()).where(Sample.strategy == strategy, *where).group_by(column)
-    return dict(session.execute(query).all())
-
-
 def _samples(session: Session, strategy: str, now: datetime) -> dict[str, Any]:
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    known = _count(session, strategy, Sample.outcome_known.is_(True))
-    total = _count(session, strategy)
-    unobservable = _count(session, strategy, Sample.state == "unobservable", ~Sample.outcome_known)
-    by_action = samples_by(session, strategy, Sample.predicted_action)
-    by_source = samples_by(session, strategy, Sample.label_source, Sample.label_source.is_not(None))
-    sources = ("executed", "counterfactual", "historical", "synthetic")
+    lost = and_(Sample.state == "unobservable", ~Sample.outcome_known)
+    counted = {
+        "total": true(),
+        "outcome_known": Sample.outcome_known,
+        "unobservable": lost,
+        "today": Sample.created_at >= midnight,
+        **{action: Sample.predicted_action == action for action in ACTIONS},
+        **{source: Sample.label_source == source for source in SOURCES},
+    }
+    columns = [func.count().filter(condition).label(name) for name, condition in counted.items()]
+    found = session.execute(select(*columns).where(Sample.strategy == strategy)).one()._asdict()
     return {
-        "total": total,
-        "outcome_known": known,
-        "pending": total - known - unobservable,
-        "unobservable": unobservable,
-        "today": _count(session, strategy, Sample.created_at >= midnight),
-        "by_action": {str(action): by_action.get(action, 0) for action in Action},
-        "by_label_source": {source: by_source.get(source, 0) for source in sources},
+        "total": found["total"],
+        "outcome_known": found["outcome_known"],
+        "pending": found["total"] - found["outcome_known"] - found["unobservable"],
+        "unobservable": found["unobservable"],
+        "today": found["today"],
+        "by_action": {action: found[action] for action in ACTIONS},
+        "by_label_source": {source: found[source] for source in SOURCES},
     }
 
 
@@ -102,13 +103,15 @@ def _trades(session: Session, strategy: str) -> dict[str, Any]:
     query = select(func.count(), func.sum(Sample.realized_pnl)).where(Sample.strategy == strategy, *closed)
     count, pnl = session.execute(query).one()
     total_pnl = pnl if pnl is not None else (None if count else 0.0)
-    return {"open": _count(session, strategy, Sample.state == "open"), "closed": count, "total_pnl": total_pnl}
+    opened = select(func.count()).where(Sample.strategy == strategy, Sample.state == "open")
+    return {"open": session.scalars(opened).one(), "closed": count, "total_pnl": total_pnl}
 
 
 def _signals(session: Session, strategy: str, market_time: datetime) -> dict[str, int]:
     recent = (Sample.origin == "decision", Sample.timestamp > market_time - DAY, Sample.timestamp <= market_time)
-    found = samples_by(session, strategy, Sample.predicted_action, *recent)
-    return {str(action): found.get(action, 0) for action in Action}
+    query = select(Sample.predicted_action, func.count()).where(Sample.strategy == strategy, *recent)
+    found = dict(session.execute(query.group_by(Sample.predicted_action)).all())
+    return {action: found.get(action, 0) for action in ACTIONS}
 
 
 def _retraining(session: Session, strategy: str, settings: Settings) -> dict[str, Any]:
@@ -137,8 +140,3 @@ def _samples_until_next(session: Session, strategy: str, settings: Settings) -> 
 
 def _runs_of(strategy: str) -> Select[JobRun]:
     return select(JobRun).where(JobRun.strategy == strategy).order_by(JobRun.id.desc())
-
-
-def _count(session: Session, strategy: str, *where: ColumnElement[bool]) -> int:
-    query = select(func.count()).select_from(Sample).where(Sample.strategy == strategy, *where)
-    return session.scalars(query).one()

@@ -1,0 +1,100 @@
+"""The facts are what stands in the rows."""
+
+from datetime import datetime, timedelta
+
+import numpy as np
+import pytest
+
+from backend.learning.evidence.doctor import diagnose, read_facts
+from backend.learning.evidence.doctor.facts import RECENT, Facts
+from tests.learning.evidence.conftest import NOW, STRATEGY, Records
+
+
+def facts_of(records: Records, last_due: datetime | None = None) -> Facts:
+    return records.database.read(read_facts, STRATEGY, records.settings, NOW, records.serving, last_due)
+
+
+def test_an_empty_database_has_no_decisions_and_no_crash(records: Records) -> None:
+    report = diagnose(facts_of(records))
+
+    assert [finding["code"] for finding in report["findings"]] == ["no_decisions"]
+    assert report["healthy"] is False
+
+
+def test_only_the_newest_decisions_count_as_recent(records: Records) -> None:
+    records.begin()
+    records.sample(predicted_action="BUY", timestamp=NOW - timedelta(days=2))
+    for _ in range(RECENT):
+        records.sample(reason="zero_score")
+
+    facts = facts_of(records)
+
+    assert facts.decisions.total == RECENT + 1
+    assert facts.decisions.recent_actions == {"HOLD": RECENT}
+    assert facts.decisions.recent_hold_reasons == {"zero_score": RECENT}
+
+
+def test_confidences_are_those_of_a_version_and_not_a_bots_own(records: Records) -> None:
+    records.begin()
+    records.sample(prediction_confidence=0.9)
+    records.sample(prediction_confidence=0.6, model_version="v1")
+
+    assert facts_of(records).decisions.recent_confidences == (0.6,)
+
+
+def test_moves_are_forward_returns_or_what_the_trade_saw_and_never_invented(records: Records) -> None:
+    records.begin()
+    records.known(0.01, timestamp=NOW - timedelta(hours=1))
+    records.known(0.0, forward_return=None, market_return=0.02, timestamp=NOW - timedelta(hours=2))
+    records.known(0.5, label_source="synthetic", origin="synthetic")
+
+    assert facts_of(records).outcomes.moves == (0.01, 0.02)
+
+
+def test_a_feature_that_never_moved_is_named(records: Records) -> None:
+    records.begin()
+    for _ in range(50):
+        records.known(0.01)
+
+    outcomes = facts_of(records).outcomes
+
+    assert (outcomes.feature_rows, outcomes.constant_features) == (50, ("calm",))
+
+
+def test_rows_that_moved_in_every_feature_have_no_constant_one(records: Records) -> None:
+    records.begin()
+    for index in range(3):
+        records.known(0.01, features_blob=np.array([index, -index], dtype="<f4").tobytes())
+
+    assert facts_of(records).outcomes.constant_features == ()
+
+
+def test_a_missed_slot_is_no_run_and_a_later_success_ends_a_failure(records: Records) -> None:
+    due = NOW - timedelta(hours=9)
+    records.begin()
+    records.known(0.01)
+    records.run("run-1", state="error", slot=due - timedelta(days=1), result={"reason": "training_failed"})
+    records.run("run-2", state="missed", slot=due)
+
+    overdue = facts_of(records, due)
+    records.run("run-3", state="success", slot=due + timedelta(hours=1))
+    done = facts_of(records, due)
+
+    assert overdue.last_run is not None
+    assert (overdue.last_run["run_id"], overdue.last_slot) == ("run-1", due - timedelta(days=1))
+    assert {finding["code"] for finding in diagnose(overdue)["findings"]} >= {"retraining_overdue", "retraining_failed"}
+    assert not {"retraining_overdue", "retraining_failed"} & {one["code"] for one in diagnose(done)["findings"]}
+
+
+@pytest.mark.parametrize(("matured", "neutral", "correct"), [(120, 20, 40), (30, 0, 5)])
+def test_live_accuracy_is_judged_without_neutral_rows(
+    records: Records, matured: int, neutral: int, correct: int
+) -> None:
+    records.begin()
+    records.version(matured_predictions=matured, neutral_predictions=neutral, correct_predictions=correct)
+
+    facts = facts_of(records)
+
+    assert facts.live is not None
+    assert (facts.live["judged"], facts.live["correct"]) == (matured - neutral, correct)
+    assert "live_accuracy_low" in {finding["code"] for finding in diagnose(facts)["findings"]}
