@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,16 +12,20 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+IDENTITY = re.compile(r"(?P<host>.+):(?P<pid>\d{1,10}):(?P<start>[^:#]+)(#.*)?$")
 PR_SET_PDEATHSIG = 1
 IDLE_NICENESS = 19
 WINDOWS_IDLE_PRIORITY_CLASS = 0x40
 WINDOWS_QUERY_LIMITED = 0x1000
 
 
-@cache
 def process_identity() -> str:
     """``host:pid:start`` of this process; no other process, earlier or later, has the same."""
-    pid = os.getpid()
+    return _identity_of(os.getpid())
+
+
+@cache
+def _identity_of(pid: int) -> str:
     return f"{socket.gethostname()[:64]}:{pid}:{process_start(pid) or 'unknown'}"
 
 
@@ -71,17 +76,24 @@ def pid_alive(pid: int) -> bool:
 
 
 def is_gone(identity: str) -> bool | None:
-    """Whether the process of that ``process_identity`` has ended; None where this machine cannot know."""
-    host, pid, start = identity.rsplit(":", 2)
-    own_host, _, own_start = process_identity().rsplit(":", 2)
-    if host != own_host or start.rpartition("-")[0] != own_start.rpartition("-")[0]:
+    """Whether the process of that ``process_identity`` has ended; None where this machine cannot know.
+
+    What follows a ``#`` names a part of the process and is left out.
+    """
+    match = IDENTITY.match(identity)
+    own = IDENTITY.match(process_identity())
+    if match is None or own is None or match["host"] != own["host"]:
         return None
-    return process_start(int(pid)) != start
+    start, own_start = match["start"], own["start"]
+    if start.rpartition("-")[0] != own_start.rpartition("-")[0]:
+        return None
+    return process_start(int(match["pid"])) != start
 
 
 def same_host(identity: str) -> bool:
     """Whether that process ran on a machine of this name."""
-    return identity.rsplit(":", 2)[0] == process_identity().rsplit(":", 2)[0]
+    match = IDENTITY.match(identity)
+    return match is not None and match["host"] == socket.gethostname()[:64]
 
 
 def lower_priority() -> None:

@@ -135,12 +135,11 @@ def close_lost(session: Session, now: datetime) -> list[str]:
 
 
 def _is_lost(run: JobRun, now: datetime) -> bool:
-    owner = run.owner or ""
-    if owner.count(":") < 2:
+    if run.owner is None:
         return True
-    gone = system.is_gone(owner)
+    gone = system.is_gone(run.owner)
     if gone is None:
-        patience = RESTARTED_AFTER if system.same_host(owner) else UNREACHABLE_AFTER
+        patience = RESTARTED_AFTER if system.same_host(run.owner) else UNREACHABLE_AFTER
         return now - run.heartbeat_at > patience
     return gone
 

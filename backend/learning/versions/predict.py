@@ -19,6 +19,7 @@ from backend.models import FeatureSchema, Strategy
 
 MAX_ROWS = 5000
 SHOWN_NAMES = 20
+MAX_FLOAT32 = float(np.finfo(np.float32).max)
 
 
 def predict(
@@ -78,7 +79,9 @@ def matrix_of(rows: Sequence[Mapping[str, float]], wanted: Sequence[str], allowe
     for index, row in enumerate(rows):
         _check_names(index, row, wanted, allowed)
         for name, value in row.items():
-            _check_value(f"rows[{index}].{name}", value)
+            if not _is_number(value):
+                field = f"rows[{index}].{name}"
+                raise InvalidInputError(f"{field} must be a finite number of at most 3.4e38.", field=field)
     values = [[row[name] for name in wanted] for row in rows]
     return np.asarray(values, dtype=np.float32).reshape(len(rows), len(wanted))
 
@@ -95,10 +98,9 @@ def _check_names(index: int, row: Mapping[str, float], wanted: Sequence[str], al
         )
 
 
-def _check_value(field: str, value: object) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or abs(value) > np.finfo(np.float32).max:  # type: ignore[arg-type]
-        raise InvalidInputError(f"{field} must be a finite number of at most 3.4e38.", field=field)
+def _is_number(value: object) -> bool:
+    """Whether it is one that float32 can hold; NaN compares false."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_FLOAT32
 
 
 def _shown(names: Sequence[str]) -> str:
