@@ -49,9 +49,7 @@ def test_a_run_goes_from_running_to_its_result(database: Database, now: datetime
 
 
 @pytest.mark.parametrize(("told", "stored"), [(-1.0, 0.0), (7.0, 1.0), (0.25, 0.25)])
-def test_progress_stays_between_nothing_and_all(
-    database: Database, now: datetime, told: float, stored: float
-) -> None:
+def test_progress_stays_between_nothing_and_all(database: Database, now: datetime, told: float, stored: float) -> None:
     run_id = database.write(runs.start, MANUAL, now)
 
     database.write(runs.progress, run_id, now, "fitting", told)
@@ -86,9 +84,7 @@ def test_manual_runs_have_no_slot_and_never_clash(database: Database, now: datet
     assert [run["slot"] for run in found] == [None] * 3
 
 
-def test_the_run_of_a_living_process_is_never_lost_however_long_it_is_silent(
-    database: Database, now: datetime
-) -> None:
+def test_the_run_of_a_living_process_is_never_lost_however_long_it_is_silent(database: Database, now: datetime) -> None:
     database.write(runs.start, MANUAL, now)
 
     assert database.write(runs.close_lost, now + timedelta(days=1)) == []
@@ -116,7 +112,12 @@ def test_the_run_of_a_process_that_ended_is_lost_at_once_and_its_lease_with_it(
 
 @pytest.mark.parametrize(
     ("host", "silent", "lost"),
-    [("elsewhere", 59, False), ("elsewhere", 61, True), (socket.gethostname(), 7, False), (socket.gethostname(), 9, True)],
+    [
+        ("elsewhere", 59, False),
+        ("elsewhere", 61, True),
+        (socket.gethostname(), 7, False),
+        (socket.gethostname(), 9, True),
+    ],
 )
 def test_a_process_this_machine_cannot_see_is_lost_when_it_stays_silent(
     database: Database, now: datetime, host: str, silent: int, lost: bool

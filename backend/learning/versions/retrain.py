@@ -232,9 +232,7 @@ def _too_few(settings: Settings, options: RetrainOptions, reading: _Reading) -> 
     return None
 
 
-def _refusal(
-    session: Session, strategy: str, prepared: Dataset | Refused, reading: _Reading
-) -> dict[str, Any] | None:
+def _refusal(session: Session, strategy: str, prepared: Dataset | Refused, reading: _Reading) -> dict[str, Any] | None:
     if isinstance(prepared, Refused):
         return _refused(prepared, reading)
     digest = data_hash(prepared)

@@ -381,7 +381,7 @@ def test_two_processes_that_activate_different_versions_leave_exactly_one_active
 
 
 def test_a_row_that_names_another_file_after_the_check_is_not_activated(house: House, trained: Train) -> None:
-    first, second = trained(2)
+    _first, second = trained(2)
 
     class SlyStore(ArtifactStore):
         """Changes the row while the file is being checked."""

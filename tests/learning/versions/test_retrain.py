@@ -163,7 +163,7 @@ class WaitingTrainer:
     def __init__(self) -> None:
         self.started, self.go_on = threading.Event(), threading.Event()
 
-    def __call__(self, rows: object, context: TrainingContext, progress: object = None) -> Trained | Refused:
+    def __call__(self, rows: object, context: TrainingContext, _progress: object = None) -> Trained | Refused:
         self.started.set()
         assert self.go_on.wait(20)
         return train(rows, context)  # type: ignore[arg-type]
@@ -273,7 +273,7 @@ def test_a_row_that_cannot_be_stored_takes_its_file_back(house: House) -> None:
 def test_a_run_closed_by_somebody_else_publishes_nothing(house: House) -> None:
     house.plant(Planted())
 
-    def closed_meanwhile(rows: object, context: TrainingContext, progress: object = None) -> Trained | Refused:
+    def closed_meanwhile(rows: object, context: TrainingContext, _progress: object = None) -> Trained | Refused:
         house.database.write(lambda s: s.execute(text("UPDATE job_runs SET state = 'error'")))
         return train(rows, context)  # type: ignore[arg-type]
 
@@ -311,7 +311,7 @@ def test_progress_is_told_to_whoever_asked(house: House) -> None:
     house.plant(Planted())
     stages: list[str] = []
 
-    house.train(progress=lambda stage, share: stages.append(stage))
+    house.train(progress=lambda stage, _share: stages.append(stage))
 
     assert stages[0] == "reading"
     assert stages[-1] == "publishing"

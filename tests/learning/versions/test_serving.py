@@ -53,11 +53,7 @@ def test_a_cached_model_costs_one_query_and_no_file(house: House, trained: Train
     house.served()
     house.store.path_of(first).unlink()
     statements: list[str] = []
-    event.listen(
-        house.database.engine,
-        "before_cursor_execute",
-        lambda c, cur, statement, p, ctx, many: statements.append(statement),
-    )
+    event.listen(house.database.engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
 
     assert house.served() == first
     assert len([statement for statement in statements if statement.startswith("SELECT")]) == 1

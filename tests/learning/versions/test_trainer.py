@@ -50,7 +50,7 @@ def test_the_child_makes_the_same_bytes_and_the_same_report_as_this_process(
     monkeypatch.chdir(tmp_path)
     stages: list[str] = []
 
-    there = SubprocessTrainer()(rows(), CONTEXT, lambda stage, share: stages.append(stage))
+    there = SubprocessTrainer()(rows(), CONTEXT, lambda stage, _share: stages.append(stage))
     here = InProcessTrainer()(rows(), CONTEXT)
 
     assert isinstance(there, Trained)
