@@ -27,7 +27,9 @@ check: lint
 	@$(MAKE) --no-print-directory test CHECK_REQUIRES="$(CHECK_REQUIRES)"
 
 bench: dev
-	@for file in benchmarks/*.py; do echo "== $$file"; $(VENV)/python $$file || exit 1; done
+	@for file in benchmarks/bench_*.py; do \
+		echo "== $$file"; $(VENV)/python -m benchmarks.$$(basename $$file .py) || exit 1; \
+	done
 
 format: dev
 	$(VENV)/ruff check --fix .
