@@ -38,7 +38,6 @@ from backend.learning.versions.store import ArtifactStore
 from backend.learning.versions.trainer import SubprocessTrainer, Trainer
 from backend.logs import Redactor, configure_logging
 from backend.models import Base
-from backend.operations import runs
 from backend.scheduler import build_scheduler
 from backend.settings import Settings
 from backend.trading.live import TraderLoop
@@ -97,7 +96,6 @@ def _open(settings: Settings, trainer: Trainer, clock: Clock) -> AppContext:
     database = Database(settings.database_url)
     try:
         _refuse_unmigrated(database)
-        database.write(runs.close_lost, clock())
     except BaseException:
         database.close()
         raise

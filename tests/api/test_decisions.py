@@ -215,6 +215,9 @@ def test_bots_calls_use_default_and_the_others_the_configured_strategy(tmp_path:
     with open_client(settings_in(tmp_path, QT_STRATEGY="mine"), lambda: NOW) as client:
         client.post("/ai/decisions", json=DECISION)
 
+        assert client.post("/ai/decisions/bot-1/execution", json=ENTRY).json()["strategy"] == "default"
+        assert client.get("/ai/decisions/bot-1").json()["strategy"] == "default"
+        assert client.post("/ai/decisions/bot-1/outcome", json=EXIT).json()["strategy"] == "default"
         assert client.get("/ai/decisions").json()["count"] == 1
         assert client.get("/ai/training-samples").json()["count"] == 0
         assert client.get("/ai/training-samples?strategy=default").json()["count"] == 1

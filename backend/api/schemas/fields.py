@@ -24,9 +24,9 @@ NEWEST_YEAR = 9990
 
 
 class Body(BaseModel):
-    """A body: no type is guessed, no key is ignored, every number is finite."""
+    """A body: no type is guessed, no key is ignored."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class Answer(BaseModel):
