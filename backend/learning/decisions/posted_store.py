@@ -15,7 +15,7 @@ from backend.learning.decisions.observed import Observed
 from backend.learning.decisions.prices import markets_of, posted_market
 from backend.learning.decisions.queries import decision_dict
 from backend.learning.decisions.record import NewDecision, record
-from backend.learning.decisions.settle import PriceSpan, fill_reference_prices, settle_prices, settle_rows
+from backend.learning.decisions.settle import PriceSpan, Settling, settle_candles, settle_prices, settle_rows
 from backend.learning.decisions.strategies import ensure_schema, ensure_strategy, timeframe_of
 from backend.market import candles as candle_store
 from backend.models import AITrainingSample, Candle, Strategy
@@ -129,23 +129,12 @@ def _refusal(session: Session, writing: Writing, item: Accepted) -> QuantumTrade
 def _record(session: Session, writing: Writing, items: Sequence[Accepted]) -> dict[str, AITrainingSample]:
     strategy = session.get_one(Strategy, writing.strategy)
     samples = record(session, strategy, [_new_decision(item) for item in items], now=writing.now)
-    settings, markets = writing.settings, markets_of(strategy, writing.settings)
-    spans = [_candles(session, strategy, item.observed) for item in items if item.observed.candles is not None]
-    length = timeframe_of(strategy)
-    for span in (span for span in spans if span is not None):
-        fill_reference_prices(
-            session, strategy, since=span.first - 2 * length, until=span.last, costs=settings, markets=markets
-        )
-    settle_rows(session, strategy, samples, costs=settings, markets=markets, now=writing.now)
+    terms = Settling(strategy, writing.settings, markets_of(strategy, writing.settings), writing.now)
+    brought = [_candles(session, strategy, item.observed) for item in items]
+    settle_candles(session, terms, [span for span in brought if span is not None])
+    settle_rows(session, terms, samples)
     told = [PriceSpan(one.symbol, one.timestamp, one.timestamp) for one in samples if one.price is not None]
-    settle_prices(
-        session,
-        strategy,
-        _merged([*told, *(span for span in spans if span is not None)], length),
-        costs=settings,
-        markets=markets,
-        now=writing.now,
-    )
+    settle_prices(session, terms, _merged(told, terms.timeframe))
     return {sample.decision_id: sample for sample in samples}
 
 

@@ -6,7 +6,7 @@ price, to every row that it can settle or that it dates better. Imported rows ar
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session, defer, lazyload
@@ -15,7 +15,7 @@ from ai_engine import labels
 from ai_engine.types import LabelSource
 from backend.learning.decisions.labelling import Costs, judge_plausibility, label_counterfactual
 from backend.learning.decisions.prices import HorizonPrices, Quote, markets_of
-from backend.learning.decisions.strategies import CLOSED_MARKETS, EXTERNAL, horizon_of, timeframe_of
+from backend.learning.decisions.strategies import CLOSED_MARKETS, horizon_of, timeframe_of
 from backend.learning.evidence.live_metrics import counted
 from backend.models import AITrainingSample, Strategy
 from backend.settings import Settings
@@ -33,6 +33,26 @@ class PriceSpan:
     last: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """On what terms a strategy's rows are settled; ``now`` is when the outcome is recorded."""
+
+    strategy: Strategy
+    costs: Costs
+    markets: tuple[str, ...]
+    now: datetime
+
+    @property
+    def round_trip(self) -> float:
+        """The cost inside which a move counts as neutral."""
+        return labels.round_trip_cost(self.costs.fee_rate, self.costs.slippage_bps)
+
+    @property
+    def timeframe(self) -> timedelta:
+        """One candle of the strategy."""
+        return timeframe_of(self.strategy)
+
+
 def settle_due(
     session: Session,
     strategy: Strategy,
@@ -45,18 +65,15 @@ def settle_due(
     """Settle every row whose horizon has passed at ``market_time``; the number of rows that got their return.
 
     Rows for which no price came within the span are marked unobservable; one that comes later still settles them.
-    ``now`` is when the outcome was recorded, ``market_time`` where left out.
+    ``now`` is when the outcome is recorded, ``market_time`` where left out.
     """
-    terms = _Terms(strategy, costs, tuple(markets), now or market_time)
-    length = timeframe_of(strategy)
-    fill_reference_prices(
-        session, strategy, since=market_time - 2 * length, until=market_time, costs=costs, markets=markets
-    )
+    terms = Settling(strategy, costs, tuple(markets), now or market_time)
+    _fill_between(session, terms, market_time - 2 * terms.timeframe, market_time)
     settled, after = 0, 0
     while True:
         due = _due(strategy, market_time).where(AITrainingSample.id > after).order_by(AITrainingSample.id).limit(CHUNK)
         rows = list(session.scalars(due))
-        settled += _settle(session, rows, terms, passed=market_time - length)
+        settled += _settle(session, terms, rows, passed=market_time - terms.timeframe)
         if len(rows) < CHUNK:
             return settled
         after = rows[-1].id
@@ -72,46 +89,9 @@ def settle_symbol(
     markets: Sequence[str],
 ) -> int:
     """``settle_due`` for one symbol alone."""
-    terms = _Terms(strategy, costs, tuple(markets), market_time)
+    terms = Settling(strategy, costs, tuple(markets), market_time)
     rows = list(session.scalars(_due(strategy, market_time).where(AITrainingSample.symbol == symbol)))
-    return _settle(session, rows, terms, passed=market_time - timeframe_of(strategy))
-
-
-def settle_prices(
-    session: Session,
-    strategy: Strategy,
-    spans: Iterable[PriceSpan],
-    *,
-    costs: Costs,
-    markets: Sequence[str],
-    now: datetime,
-) -> int:
-    """Settle every row that the newly stored prices settle, or date earlier than the price it was settled by."""
-    terms = _Terms(strategy, costs, tuple(markets), now)
-    row, length, horizon = AITrainingSample, timeframe_of(strategy), horizon_of(strategy)
-    settled = 0
-    for span in spans:
-        query = _rows(strategy).where(
-            row.symbol == span.symbol,
-            row.timestamp.between(span.first - length - horizon, span.last - horizon),
-            or_(row.forward_price_at.is_(None), row.forward_price_at >= span.first),
-        )
-        settled += _settle(session, list(session.scalars(query)), terms, passed=None)
-    return settled
-
-
-def settle_rows(
-    session: Session,
-    strategy: Strategy,
-    rows: Sequence[AITrainingSample],
-    *,
-    costs: Costs,
-    markets: Sequence[str],
-    now: datetime,
-) -> int:
-    """Settle those of the rows whose price at the horizon was known before they were."""
-    due = [row for row in rows if row.horizon_at <= now]
-    return _settle(session, due, _Terms(strategy, costs, tuple(markets), now), passed=None)
+    return _settle(session, terms, rows, passed=market_time - terms.timeframe)
 
 
 def settle_strategies(session: Session, *, settings: Settings, now: datetime) -> int:
@@ -123,38 +103,40 @@ def settle_strategies(session: Session, *, settings: Settings, now: datetime) ->
     )
 
 
-def fill_reference_prices(
-    session: Session,
-    strategy: Strategy,
-    *,
-    since: datetime,
-    until: datetime,
-    costs: Costs,
-    markets: Sequence[str],
-) -> int:
+def settle_prices(session: Session, terms: Settling, spans: Iterable[PriceSpan]) -> int:
+    """Settle every row that the newly stored prices settle, or date earlier than the price it was settled by."""
+    row, horizon = AITrainingSample, horizon_of(terms.strategy)
+    settled = 0
+    for span in spans:
+        query = _rows(terms.strategy).where(
+            row.symbol == span.symbol,
+            row.timestamp.between(span.first - terms.timeframe - horizon, span.last - horizon),
+            or_(row.forward_price_at.is_(None), row.forward_price_at >= span.first),
+        )
+        settled += _settle(session, terms, list(session.scalars(query)), passed=None)
+    return settled
+
+
+def settle_candles(session: Session, terms: Settling, spans: Iterable[PriceSpan]) -> int:
+    """``settle_prices`` for newly stored candles, whose opens are reference prices too."""
+    told = list(spans)
+    for span in told:
+        _fill_between(session, terms, span.first - 2 * terms.timeframe, span.last)
+    return settle_prices(session, terms, told)
+
+
+def settle_rows(session: Session, terms: Settling, rows: Sequence[AITrainingSample]) -> int:
+    """Settle those of the rows whose price at the horizon was known before they were."""
+    return _settle(session, terms, [row for row in rows if row.horizon_at <= terms.now], passed=None)
+
+
+def _fill_between(session: Session, terms: Settling, since: datetime, until: datetime) -> None:
     """Give decisions made within ``[since, until]`` without a price the next candle's open, where it has arrived."""
-    query = _rows(strategy).where(AITrainingSample.timestamp.between(since, until), AITrainingSample.price.is_(None))
-    prices = HorizonPrices(session, strategy, markets)
-    filled = []
-    for sample in session.scalars(query):
-        sample.price = prices.reference(sample.symbol, sample.timestamp)
-        if sample.price is not None:
-            filled.append(PriceSpan(sample.symbol, sample.timestamp, sample.timestamp))
-    if filled and strategy.market == EXTERNAL:
-        settle_prices(session, strategy, filled, costs=costs, markets=markets, now=until)
-    return len(filled)
-
-
-@dataclass(frozen=True, slots=True)
-class _Terms:
-    strategy: Strategy
-    costs: Costs
-    markets: tuple[str, ...]
-    now: datetime
-
-    @property
-    def round_trip(self) -> float:
-        return labels.round_trip_cost(self.costs.fee_rate, self.costs.slippage_bps)
+    row = AITrainingSample
+    query = _rows(terms.strategy).where(row.timestamp.between(since, until), row.price.is_(None))
+    rows = list(session.scalars(query))
+    _fill(session, terms, rows)
+    settle_rows(session, terms, [one for one in rows if one.price is not None])
 
 
 def _rows(strategy: Strategy) -> Select[AITrainingSample]:
@@ -173,18 +155,17 @@ def _due(strategy: Strategy, market_time: datetime) -> Select[AITrainingSample]:
     )
 
 
-def _settle(session: Session, rows: Sequence[AITrainingSample], terms: _Terms, *, passed: datetime | None) -> int:
+def _settle(session: Session, terms: Settling, rows: Sequence[AITrainingSample], *, passed: datetime | None) -> int:
     """Settle the rows that have a price; of the others, those whose horizon lies before ``passed`` are unobservable."""
     if not rows:
         return 0
+    _fill(session, terms, rows)
     prices = HorizonPrices(session, terms.strategy, terms.markets)
     horizons = [row.horizon_at for row in rows]
-    prices.load({row.symbol for row in rows}, min(horizons), max(horizons) + timeframe_of(terms.strategy))
+    prices.load({row.symbol for row in rows}, min(horizons), max(horizons) + terms.timeframe)
     settled = 0
     with counted(session, rows, terms.round_trip):
         for row in rows:
-            if row.price is None:
-                row.price = prices.reference(row.symbol, row.timestamp)
             quote = prices.at_horizon(row.symbol, row.horizon_at)
             if row.price is not None and quote is not None:
                 settled += _apply(row, row.price, quote, terms)
@@ -194,7 +175,17 @@ def _settle(session: Session, rows: Sequence[AITrainingSample], terms: _Terms, *
     return settled
 
 
-def _apply(row: AITrainingSample, reference: float, quote: Quote, terms: _Terms) -> bool:
+def _fill(session: Session, terms: Settling, rows: Sequence[AITrainingSample]) -> None:
+    """Look for missing reference prices; one that a bot left out may be the price at an earlier row's horizon."""
+    missing = [row for row in rows if row.price is None]
+    prices = HorizonPrices(session, terms.strategy, terms.markets)
+    for row in missing:
+        row.price = prices.reference(row.symbol, row.timestamp)
+    told = [row for row in missing if row.price is not None and row.body_hash is not None]
+    settle_prices(session, terms, [PriceSpan(row.symbol, row.timestamp, row.timestamp) for row in told])
+
+
+def _apply(row: AITrainingSample, reference: float, quote: Quote, terms: Settling) -> bool:
     """Write the return at the horizon into the row; whether that changed anything."""
     forward = labels.forward_return(reference, quote.price)
     known = (row.forward_return, row.forward_price_at, row.forward_return_source)

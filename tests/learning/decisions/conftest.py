@@ -14,7 +14,7 @@ from ai_engine.types import Forecast
 from backend.database import Database
 from backend.learning.decisions.outcomes import Execution, Outcome, record_execution, record_outcome
 from backend.learning.decisions.record import NewDecision, record
-from backend.learning.decisions.settle import PriceSpan, settle_prices
+from backend.learning.decisions.settle import PriceSpan, Settling, settle_prices, settle_rows
 from backend.learning.decisions.strategies import ensure_schema, ensure_strategy
 from backend.learning.evidence.live_metrics import recompute
 from backend.models import AIModelVersion, AITrainingSample, Strategy
@@ -88,14 +88,10 @@ class Bench:
         def use_case(session: Session) -> int:
             strategy = self.begin(session)
             (sample,) = record(session, strategy, [new], now=self.now)
-            settle_prices(
-                session,
-                strategy,
-                [PriceSpan(new.symbol, at, at)],
-                costs=self.settings,
-                markets=self.markets,
-                now=self.now,
-            )
+            terms = Settling(strategy, self.settings, self.markets, self.now)
+            settle_rows(session, terms, [sample])
+            if new.price is not None:
+                settle_prices(session, terms, [PriceSpan(new.symbol, at, at)])
             return sample.id
 
         return self.database.write(use_case)
