@@ -105,6 +105,15 @@ def test_after_a_pause_the_newest_slot_is_caught_up_and_older_ones_are_missed(ho
     assert sorted(states(house)) == [("00:00", "success"), ("08:00", "missed"), ("16:00", "missed")]
 
 
+def test_an_older_slot_is_missed_and_not_run_where_the_newest_was_run(house: House) -> None:
+    house.plant(Planted())
+    run_due(house.training, NIGHTLY)
+
+    run_due(house.training, parse_schedule("0 2,3 * * *"))
+
+    assert sorted(states(house)) == [("02:00", "missed"), ("03:00", "success")]
+
+
 def test_nothing_older_than_a_day_is_caught_up(house: House) -> None:
     house.plant(Planted())
     house.time = NIGHT + timedelta(hours=30)

@@ -181,6 +181,14 @@ def test_a_closed_run_can_neither_go_on_nor_finish(database: Database, now: date
         database.write(runs.finish, run_id, now, "success", {})
 
 
+def test_a_run_closed_under_its_own_process_cannot_finish_a_second_time(database: Database, now: datetime) -> None:
+    run_id = database.write(runs.start, MANUAL, now)
+    database.write(runs.finish, run_id, now, "skipped", {})
+
+    with pytest.raises(runs.RunLostError):
+        database.write(runs.finish, run_id, now, "success", {})
+
+
 def test_missed_slots_never_started(database: Database, now: datetime) -> None:
     slots = [now - hour * timedelta(hours=1) for hour in (3, 2)]
     database.write(runs.mark_missed, NewRun("ai-retraining", "bot", "scheduler"), slots, now)

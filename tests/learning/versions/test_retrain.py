@@ -75,6 +75,13 @@ def test_too_few_outcomes_are_skipped_with_what_is_needed(house: House) -> None:
     assert answer["outcomes_pending"] == 3
 
 
+@pytest.mark.parametrize(("wanted", "status"), [(30, "success"), (31, "skipped")])
+def test_exactly_as_many_outcomes_as_required_are_enough(house: House, wanted: int, status: str) -> None:
+    house.plant(Planted(count=30))
+
+    assert house.train(min_samples=wanted)["status"] == status
+
+
 def test_a_strategy_that_has_nothing_yet_is_skipped(house: House) -> None:
     answer = house.train(strategy="default")
 

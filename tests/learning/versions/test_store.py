@@ -80,6 +80,16 @@ def test_a_file_of_another_size_is_refused_before_it_is_read(store: ArtifactStor
         read(store, path)
 
 
+def test_other_bytes_of_the_same_size_are_refused(store: ArtifactStore) -> None:
+    path = store.write(VERSION, BLOB)
+    path.write_bytes(BLOB.replace(b"b", b"d", 1))
+
+    with pytest.raises(UnusableArtifactError) as caught:
+        read(store, path)
+
+    assert caught.value.reason == "artifact_corrupt"
+
+
 def test_a_size_no_artifact_has_is_refused_although_the_row_names_it(store: ArtifactStore) -> None:
     path = store.write(VERSION, BLOB)
     with path.open("r+b") as handle:

@@ -1,6 +1,7 @@
 """The training child: a real process that answers as the same code here does, and ends with its parent."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from ai_engine.dataset import Rows
 from ai_engine.pipeline import Refused, Trained, TrainingContext
 from backend import system
+from backend.learning.versions import frames
 from backend.learning.versions.trainer import (
     InProcessTrainer,
     SubprocessTrainer,
@@ -151,6 +153,29 @@ def test_the_child_dies_with_its_parent() -> None:
     parent.stdout.close()
 
     wait_for(lambda: not system.pid_alive(child))
+
+
+def test_the_child_ends_when_its_input_does() -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-m", "backend.learning.versions.training_child", str(os.getpid())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])},
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    frames.send(child.stdin, {}, pickle.dumps((rows(20_000), CONTEXT)))
+    first = frames.receive(child.stdout)
+    child.stdin.close()
+
+    rest = child.stdout.read()
+    code = child.wait(30)
+    child.stdout.close()
+
+    assert first is not None
+    assert b"trained" not in rest
+    assert code == 1
 
 
 def test_a_child_without_a_request_ends_by_itself() -> None:
