@@ -10,6 +10,7 @@ from structlog.typing import Processor
 
 HIDDEN = "***"
 HANDLER_NAME = "quantum-trader"
+REPEATS = frozenset({"message", "color_message"})
 QUIET_LOGGERS = ("uvicorn.access", "apscheduler", "httpx2", "httpcore2")
 
 
@@ -78,7 +79,8 @@ def configure_logging(log_format: str, redactor: Redactor, level: int = logging.
     handler = _StderrHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()], processors=_rendering(log_format, redactor)
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            processors=[_without_repeats, *_rendering(log_format, redactor)],
         )
     )
     root = logging.getLogger()
@@ -87,6 +89,11 @@ def configure_logging(log_format: str, redactor: Redactor, level: int = logging.
     root.setLevel(level)
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _without_repeats(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Drop what other libraries add to a record beside its message: the message again."""
+    return {key: item for key, item in event.items() if key not in REPEATS}
 
 
 def _rendering(log_format: str, redactor: Redactor) -> list[Processor]:

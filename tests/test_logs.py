@@ -66,6 +66,14 @@ def test_no_secret_is_ever_written(capsys: pytest.CaptureFixture[str], log_forma
     assert "ValueError" in text
 
 
+def test_a_message_is_not_written_a_second_time_in_colour(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("json", Redactor([]))
+
+    logging.getLogger("uvicorn.error").info("Started", extra={"color_message": "Started in colour"})
+
+    assert "colour" not in "".join(written(capsys))
+
+
 def test_configuring_twice_writes_each_line_once(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("json", Redactor([]))
     configure_logging("json", Redactor([]))

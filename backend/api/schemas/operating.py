@@ -65,6 +65,8 @@ class Market(Answer):
 class StatusOut(Answer):
     """Everything one wants to know at a glance."""
 
+    status: Literal["ok"]
+    strategy: str
     samples: SampleCounts
     trades: TradeCounts
     signals: Signals
@@ -87,6 +89,7 @@ class FindingOut(Answer):
 class DoctorOut(Answer):
     """Healthy: no finding is more than information."""
 
+    status: Literal["ok"]
     healthy: bool
     findings: list[FindingOut]
 

@@ -19,7 +19,7 @@ from backend.settings import Settings
 Sample = AITrainingSample
 
 RECENT = 500
-RECENT_FEATURE_ROWS = 200
+FEATURE_ROWS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Decisions:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """The newest known outcomes: the moves themselves, and the features that never moved."""
+    """Known outcomes: the newest moves, and the features that never changed in rows from the whole history."""
 
     moves: tuple[float, ...]
     feature_rows: int
@@ -76,8 +76,8 @@ def read_facts(
         now=now,
         settings=settings,
         created_at=row.created_at if row else None,
-        decisions=_decisions(session, strategy),
-        outcomes=_outcomes(session, strategy),
+        decisions=(decisions := _decisions(session, strategy)),
+        outcomes=_outcomes(session, strategy, decisions.outcomes_known),
         last_run=runs.public(last_run) if last_run else None,
         last_due=last_due,
         last_slot=last_slot,
@@ -112,12 +112,13 @@ def _decisions(session: Session, strategy: str) -> Decisions:
     )
 
 
-def _outcomes(session: Session, strategy: str) -> Outcomes:
+def _outcomes(session: Session, strategy: str, known_count: int) -> Outcomes:
     move = func.coalesce(Sample.forward_return, Sample.market_return)
     newest = Sample.timestamp.desc(), Sample.id.desc()
     known = (Sample.strategy == strategy, Sample.outcome_known, Sample.label_source != "synthetic")
     moves = session.scalars(select(move).where(*known, move.is_not(None)).order_by(*newest).limit(RECENT)).all()
-    rows = session.scalars(select(Sample).where(*known).order_by(*newest).limit(RECENT_FEATURE_ROWS)).all()
+    spread = Sample.id % max(1, known_count // FEATURE_ROWS) == 0  # a weekend is constant on a Tuesday, not over weeks
+    rows = session.scalars(select(Sample).where(*known, spread).order_by(*newest).limit(2 * FEATURE_ROWS)).all()
     same_schema = [row for row in rows if row.feature_schema_id == rows[0].feature_schema_id]
     return Outcomes(
         moves=tuple(float(value) for value in moves),

@@ -148,7 +148,7 @@ def constant_features(facts: Facts) -> Finding | None:
     return Finding(
         Code.CONSTANT_FEATURES,
         Severity.INFO,
-        f"{len(names)} features had one single value in the newest {facts.outcomes.feature_rows} samples.",
+        f"{len(names)} features had one single value in {facts.outcomes.feature_rows} samples from the whole history.",
         {"rows": facts.outcomes.feature_rows, "features": list(names)},
         f"Check how {names[0]} is computed; a feature that never changes only costs time.",
     )

@@ -61,6 +61,15 @@ def test_a_feature_that_never_moved_is_named(records: Records) -> None:
     assert (outcomes.feature_rows, outcomes.constant_features) == (50, ("calm",))
 
 
+def test_a_feature_that_changed_long_ago_is_not_constant(records: Records) -> None:
+    records.begin()
+    for index in range(600):
+        values = np.array([float(index < 300), 1.0], dtype="<f4").tobytes()
+        records.known(0.01, features_blob=values, timestamp=NOW - timedelta(hours=600 - index))
+
+    assert facts_of(records).outcomes.constant_features == ("lively",)
+
+
 def test_rows_that_moved_in_every_feature_have_no_constant_one(records: Records) -> None:
     records.begin()
     for index in range(3):
