@@ -1,0 +1,88 @@
+"""The same guarantees where writers really run side by side."""
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+import pytest
+
+from backend.crontab import parse_schedule
+from backend.database import Database
+from backend.errors import ConflictError
+from backend.learning.versions.activation import ActivationRequest, activate
+from backend.learning.versions.serving import Serving
+from backend.learning.versions.store import ArtifactStore
+from backend.models import AIModelVersion, Base, JobRun
+from backend.operations import leases
+from backend.scheduler import run_due
+from backend.settings import Settings
+from tests.learning.versions.house import House, Planted
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+def house(postgres_url: str, settings: Settings, now: datetime) -> Iterator[House]:
+    """An empty house on PostgreSQL."""
+    database = Database(postgres_url)
+    Base.metadata.create_all(database.engine)
+    store = ArtifactStore(settings.model_dir)
+    yield House(database, settings, store, Serving(store), now)
+    database.close()
+
+
+def at_once(calls: list[Callable[[], object]]) -> list[object]:
+    """Start all calls together; what each returned, or the reason it was refused with."""
+    barrier, answers = threading.Barrier(len(calls)), []
+
+    def run(call: Callable[[], object]) -> None:
+        barrier.wait()
+        try:
+            answers.append(call())
+        except ConflictError as error:
+            answers.append(error.reason)
+
+    threads = [threading.Thread(target=run, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+def test_of_many_retrainings_at_once_one_runs(house: House) -> None:
+    house.plant(Planted())
+
+    answers = at_once([lambda: house.train()["status"]] * 4)
+
+    assert answers.count("success") == 1
+    assert set(answers) <= {"success", "retraining_in_progress", "skipped"}
+    assert len(house.rows(AIModelVersion)) == 1
+
+
+def test_a_slot_that_many_services_tick_runs_once(house: House) -> None:
+    house.plant(Planted(created_at=house.time - timedelta(days=2)))
+    schedule = parse_schedule("0 3 * * *")
+
+    at_once([lambda: run_due(house.training, schedule)] * 4)
+
+    assert [run.state for run in house.rows(JobRun)] == ["success"]
+
+
+def test_activations_side_by_side_leave_one_active(house: House, trained: Callable[[int], list[str]]) -> None:
+    ids = trained(3)
+    requests = [ActivationRequest(version_id, "ada") for version_id in ids * 3]
+
+    answers = at_once([lambda request=request: activate(house.versions, request)["status"] for request in requests])
+
+    assert answers == ["success"] * 9
+    assert sum(row.is_active for row in house.rows(AIModelVersion)) == 1
+
+
+def test_a_lease_wanted_by_many_is_given_to_one(house: House) -> None:
+    def want(holder: str) -> int | None:
+        return house.database.write(leases.acquire, "trader:bot", holder, house.time, timedelta(minutes=1))
+
+    fences = at_once([lambda holder=holder: want(holder) for holder in "abcdef"])
+
+    assert sorted(fences, key=str) == [1, None, None, None, None, None]
