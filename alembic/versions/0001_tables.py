@@ -173,7 +173,8 @@ def upgrade() -> None:
         sa.Column("report", sa.JSON(), nullable=False),
         sa.Column("lineage", sa.JSON(), nullable=False),
         sa.CheckConstraint(
-            "verdict IN ('degenerate', 'insufficient_data', 'suspected_leakage', 'no_evidence', 'evidence', 'strong_evidence')",
+            "verdict IN ('degenerate', 'insufficient_data', 'suspected_leakage', 'no_evidence', 'evidence',"
+            " 'strong_evidence')",
             name=op.f("ck_ai_model_versions_verdict_known"),
         ),
         sa.ForeignKeyConstraint(
