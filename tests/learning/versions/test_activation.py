@@ -348,7 +348,7 @@ def activate_many(url: str, folder: str, environ: dict[str, Any], version_id: st
     """In another process: activate one version again and again."""
     database = Database(url)
     service = VersionService(database, environ["settings"], ArtifactStore(Path(folder)), environ["clock"])
-    for _ in range(10):
+    for _ in range(4):
         activate(service, ActivationRequest(version_id, "process"))
 
 
