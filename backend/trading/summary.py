@@ -175,7 +175,7 @@ def _trades(session: Session, strategy: str) -> Trades:
     closed, wins, losses, flat, net, fees = session.execute(totals).one()
     reasons = select(TradeLog.exit_reason, func.count()).where(mine).group_by(TradeLog.exit_reason)
     states = select(Position.state, func.count()).where(Position.strategy == strategy).group_by(Position.state)
-    by_state = dict(session.execute(states).tuples().all())
+    by_state = dict(session.execute(states).all())
     return Trades(
         closed=closed,
         open=by_state.get("open", 0),
@@ -186,7 +186,9 @@ def _trades(session: Session, strategy: str) -> Trades:
         gross_pnl=net + fees,
         fees=fees,
         net_pnl=net,
-        by_exit_reason={reason or "unknown": count for reason, count in sorted(session.execute(reasons).tuples())},
+        by_exit_reason={
+            reason or "unknown": count for reason, count in session.execute(reasons.order_by(TradeLog.exit_reason))
+        },
     )
 
 
@@ -194,7 +196,7 @@ def _retrainings(session: Session, strategy: str) -> dict[str, int]:
     query = (
         select(JobRun.state, func.count()).where(JobRun.job == JOB, JobRun.strategy == strategy).group_by(JobRun.state)
     )
-    found = dict(session.execute(query).tuples().all())
+    found = dict(session.execute(query).all())
     return {state: found[state] for state in RUN_STATES if state in found}
 
 
@@ -216,7 +218,7 @@ def _symbols(session: Session, strategy: str) -> tuple[SymbolFigures, ...]:
 def _versions(session: Session, strategy: str) -> tuple[VersionFigures, ...]:
     used = select(Sample.model_version, func.count(), func.min(Sample.timestamp), func.max(Sample.timestamp))
     used = used.where(*_decided(strategy), Sample.model_version.is_not(None)).group_by(Sample.model_version)
-    spans = {version: (count, first, last) for version, count, first, last in session.execute(used).tuples()}
+    spans = {version: (count, first, last) for version, count, first, last in session.execute(used)}
     query = select(AIModelVersion).where(AIModelVersion.strategy == strategy).order_by(AIModelVersion.id)
     return tuple(_version(row, *spans.get(row.version_id, (0, None, None))) for row in session.scalars(query))
 
