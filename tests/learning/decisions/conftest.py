@@ -1,7 +1,7 @@
 """Short ways to a strategy, a version and decisions in a real database."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,6 +25,26 @@ NAMES = ("alpha", "beta")
 VERSION = "v20260301_000000"
 
 
+def new_decision(decision_id: str, at: datetime, **fields: Any) -> NewDecision:
+    """A BUY of BTCUSDC at 100, unless told otherwise."""
+    given: dict[str, Any] = {
+        "decision_id": decision_id,
+        "symbol": "BTCUSDC",
+        "timestamp": at,
+        "price": 100.0,
+        "feature_names": NAMES,
+        "features": np.array([1.0, 2.0], dtype=np.float32),
+        "action": "BUY",
+        "forecast": None,
+        "model_version": None,
+        "reason": None,
+        "explored": False,
+        "propensity": 1.0,
+        "body_hash": "posted",
+    }
+    return NewDecision(**given | fields)
+
+
 @dataclass
 class Bench:
     """One strategy with 5-minute candles and a horizon of 12, and the calls a test makes on it."""
@@ -34,11 +54,11 @@ class Bench:
     now: datetime
     strategy: str = "bot"
     markets: tuple[str, ...] = ()
-    written: int = field(default=0)
+    market: str = "external"
 
-    def begin(self, session: Session, market: str = "external") -> Strategy:
+    def begin(self, session: Session) -> Strategy:
         strategy, _ = ensure_strategy(
-            session, self.strategy, market=market, settings=self.settings, now=self.now, actor="test"
+            session, self.strategy, market=self.market, settings=self.settings, now=self.now, actor="test"
         )
         return strategy
 
@@ -68,22 +88,7 @@ class Bench:
 
     def decide(self, decision_id: str = "d1", at: datetime = T0, **fields: Any) -> int:
         """Record one decision and settle what its price settles; the sample's id."""
-        given: dict[str, Any] = {
-            "decision_id": decision_id,
-            "symbol": "BTCUSDC",
-            "timestamp": at,
-            "price": 100.0,
-            "feature_names": NAMES,
-            "features": np.array([1.0, 2.0], dtype=np.float32),
-            "action": "BUY",
-            "forecast": None,
-            "model_version": None,
-            "reason": None,
-            "explored": False,
-            "propensity": 1.0,
-            "body_hash": "posted",
-        }
-        new = NewDecision(**given | fields)
+        new = new_decision(decision_id, at, **fields)
 
         def use_case(session: Session) -> int:
             strategy = self.begin(session)
@@ -155,3 +160,9 @@ def bench(database: Database, settings: Settings, now: datetime) -> Bench:
 def minutes() -> Callable[[float], datetime]:
     """The time so many minutes after the first decision."""
     return lambda count: T0 + timedelta(minutes=count)
+
+
+@pytest.fixture
+def draft() -> Callable[..., NewDecision]:
+    """A decision that is not recorded yet."""
+    return new_decision
