@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from ai_engine.candles import timeframe_ms
 from backend import migrations
 from backend.cli.output import JsonOption, answer, console
 from backend.cli.replay_tables import tables
@@ -29,7 +30,10 @@ from backend.settings import Settings, load_settings
 from backend.trading.replay import ACTIVATE, Progress, ReplayOptions, ReplayService
 from backend.trading.replay import replay as run_replay
 
-Files = Annotated[list[Path], typer.Argument(help="Candle files (SYMBOL-TIMEFRAME.csv or .csv.gz), folders or globs.")]
+Files = Annotated[
+    list[Path],
+    typer.Argument(metavar="FILES", help="Candle files (SYMBOL-TIMEFRAME.csv or .csv.gz), folders or globs."),
+]
 Strategy = Annotated[str, typer.Option(help="The strategy that the decisions belong to.")]
 Timeframe = Annotated[
     str | None, typer.Option(help="Candles to decide on; finer files are gathered. Default: QT_TIMEFRAME.")
@@ -50,7 +54,11 @@ def replay(
     activate: Activate = "recommended",
     as_json: JsonOption = False,
 ) -> None:
-    """Replay candle files through the live loop, retraining on schedule in market time; run again, it goes on."""
+    """Run the whole loop over candle files, and say what came of it.
+
+    Candles in event order, retraining on schedule in market time. Run again, it goes on where it was; over files
+    that it has taken, it adds nothing.
+    """
     if activate not in ACTIVATE:
         raise typer.BadParameter(f"must be {', '.join(ACTIVATE)}, not {activate!r}", param_hint="--activate")
     settings = load_settings(require_token=False)
@@ -87,6 +95,10 @@ def _names(symbols: str | None) -> tuple[str, ...] | None:
 
 def _with_timeframe(settings: Settings, database: Database, strategy: str, wanted: str | None) -> Settings:
     """The settings with the timeframe asked for, or the one that the strategy began with."""
+    try:
+        timeframe_ms(wanted or settings.timeframe)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--timeframe") from error
     known = database.read(find_strategy, strategy)
     timeframe = wanted or (known.timeframe if known is not None else settings.timeframe)
     return dataclasses.replace(settings, timeframe=timeframe, strategy=strategy)

@@ -1,0 +1,136 @@
+"""``qt replay``: run to the end, run again, killed on the way, asked for what there is not."""
+
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.settings import ROOT
+from tests.trading.desk import random_bars, write_file
+
+NIGHTS = {"QT_AI_RETRAIN_SCHEDULE": "every 3h", "QT_AI_RETRAIN_MIN_SAMPLES": "20"}
+
+
+@pytest.fixture
+def candles(tmp_path: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One symbol's file with a repeated row and a gap; retraining each three hours."""
+    for name, value in NIGHTS.items():
+        monkeypatch.setitem(environ, name, value)
+        monkeypatch.setenv(name, value)
+    path = write_file(tmp_path / "candles", "AAAUSDT", random_bars(600, 4), missing=frozenset({520, 521}))
+    path.write_text(path.read_text() + path.read_text().splitlines()[7] + "\n")
+    return path
+
+
+def test_it_says_what_came_of_it_and_a_second_run_adds_nothing(qt: Any, candles: Path) -> None:
+    first = qt("replay", candles, "--activate", "newest", "--json").json
+    shown = qt("replay", candles, "--activate", "newest")
+    second = qt("replay", candles, "--activate", "newest", "--json").json
+
+    assert first["status"] == "ok"
+    assert first["strategy"] == "replay"
+    assert first["rounds_taken"] == first["decisions"]["rounds"] == first["decisions"]["total"] == 100 - 2
+    assert first["trades"]["closed"] > 0
+    assert len(first["versions"]) == first["retrainings"]["success"] >= 2
+    assert second["rounds_taken"] == 0
+    timed = {"rounds_taken", "duration_seconds"}
+    assert {key: second[key] for key in second.keys() - timed} == {key: first[key] for key in first.keys() - timed}
+    assert (shown.code, shown.err) == (0, "")
+    assert "AAAUSDT-5m.csv: 599 rows; left out: 1 repeated time; 1 gaps, 2 candles missing" in shown.out
+    assert "has taken every round of these files before" in shown.out
+    for words in ("Decisions and outcomes", "Trades (paper", "Symbols", "Versions", "verdict", "cold-start rule"):
+        assert words in shown.out
+    for action, count in first["decisions"]["by_action"].items():
+        assert re.search(rf"{action} +{count} ", shown.out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["nowhere.csv"], 1, "nowhere.csv"),
+        (["FILE", "--activate", "best"], 2, "recommended, newest, none"),
+        (["FILE", "--symbols", "DOGEUSDT"], 1, "DOGEUSDT"),
+        (["FILE", "--symbols", ","], 1, "--symbols"),
+        (["FILE", "--timeframe", "7x"], 2, "7x"),
+        (["FILE", "--timeframe", "1m"], 1, "1m"),
+        (["FILE", "--strategy", "No Such Name"], 1, "strategy"),
+        ([], 2, "FILES"),
+    ],
+)
+def test_what_cannot_be_replayed_is_one_sentence(
+    qt: Any, candles: Path, arguments: list[str], code: int, words: str
+) -> None:
+    answer = qt("replay", *(str(candles) if word == "FILE" else word for word in arguments))
+
+    assert (answer.code, answer.out) == (code, "")
+    assert words in answer.err
+    assert answer.err.count("\n") == 1
+    assert "Traceback" not in answer.err
+
+
+def test_a_coarser_timeframe_gathers_the_candles_and_stays_the_strategys(
+    qt: Any, candles: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QT_AI_RETRAINING_ENABLED", "0")
+    write_file(candles.parent, "BBBUSDT", random_bars(1_200, 5))
+
+    first = qt("replay", candles.parent, "--timeframe", "10m", "--symbols", "bbbusdt", "--strategy", "slow", "--json")
+    second = qt("replay", candles.parent, "--symbols", "BBBUSDT", "--strategy", "slow", "--json")
+    refused = qt("replay", candles.parent, "--timeframe", "5m", "--strategy", "slow")
+
+    assert first.json["decisions"]["total"] == 100
+    assert second.json["rounds_taken"] == 0
+    assert refused.code == 1
+    assert "10m" in refused.err
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_goes_on_where_it_was(
+    qt: Any, candles: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    whole = qt("replay", candles, "--activate", "newest", "--json").json
+    other = f"sqlite:///{tmp_path / 'killed.db'}"
+    settings = {**environ, "QT_DATABASE_URL": other, "QT_MODEL_DIR": str(tmp_path / "killed-models")}
+    for rounds in (5, 70):
+        _kill_after(rounds, candles, {**os.environ, **settings}, tmp_path / "killed.db")
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+
+    resumed = qt("replay", candles, "--activate", "newest", "--json").json
+
+    own = {"rounds_taken", "duration_seconds", "versions"}
+    assert {key: resumed[key] for key in resumed.keys() - own} == {key: whole[key] for key in whole.keys() - own}
+    named = ("version_id",)
+    assert [{key: row[key] for key in row if key not in named} for row in resumed["versions"]] == [
+        {key: row[key] for key in row if key not in named} for row in whole["versions"]
+    ]
+
+
+def _kill_after(rounds: int, candles: Path, environ: dict[str, str], database: Path) -> None:
+    """Start the command, and kill it without warning once it has decided that often."""
+    command = [sys.executable, "-m", "backend.cli.main", "replay", str(candles), "--activate", "newest"]
+    process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while _decided(database) < rounds and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+
+
+def _decided(database: Path) -> int:
+    if not database.exists():
+        return 0
+    connection = sqlite3.connect(database)
+    try:
+        return int(connection.execute("select count(*) from ai_training_samples").fetchone()[0])
+    except sqlite3.OperationalError:  # not migrated yet
+        return 0
+    finally:
+        connection.close()
