@@ -127,9 +127,12 @@ def test_an_installation_that_fails_is_told_and_begun_again_the_next_time(
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     (tmp_path / "requirements.lock").write_text(f"no-such-package==1.0 --hash=sha256:{'0' * 64}\n")
+    (tmp_path / "requirements-dev.lock").write_text("")
     (tmp_path / "pyproject.toml").write_text("")
 
-    first, second = installation.main(["--no-migrate"], tmp_path), installation.main(["--no-migrate"], tmp_path)
+    first = installation.main(["--no-migrate"], tmp_path)
+    Places(tmp_path).stamp.write_text('["an installation of before"]')
+    second = installation.main(["--no-migrate"], tmp_path)
 
     said = capfd.readouterr()
     assert (first, second) == (1, 1)

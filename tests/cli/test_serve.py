@@ -1,13 +1,14 @@
 """``qt serve``, ``start``, ``stop``: from nothing to an answering service and back."""
 
 import http.client
+import http.server
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,13 +37,27 @@ def port() -> int:
         return int(probe.getsockname()[1])
 
 
+class SaysYes(http.server.BaseHTTPRequestHandler):
+    """Another program, which answers 200 to whatever it is asked."""
+
+    def do_GET(self) -> None:
+        """Say yes."""
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
 @pytest.fixture
 def taken() -> Iterator[int]:
-    """A port that somebody else serves on."""
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        yield int(other.getsockname()[1])
+    """A port that somebody else answers on."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), SaysYes) as other:
+        thread = threading.Thread(target=other.serve_forever)
+        thread.start()
+        yield int(other.server_address[1])
+        other.shutdown()
+        thread.join()
 
 
 def get(port: int, path: str, token: str | None = None) -> tuple[int, bytes]:
@@ -222,4 +237,3 @@ def test_a_later_process_with_the_same_id_is_not_taken_for_the_service(tmp_path:
     finally:
         sleeper.kill()
         sleeper.wait()
-        time.sleep(0)
