@@ -134,7 +134,10 @@ def _known_fields(raw: object) -> dict[str, Any]:
     for name in NEEDED:
         if raw.get(name) is None:
             raise InvalidInputError(f"{name} is {'null' if name in raw else 'missing'}; it is needed.", field=name)
-    return {name: value for name, value in raw.items() if name not in READ_ONLY and value is not None}
+    # This service's own answers say 0 for fees that nobody told, and that they are not known.
+    untold = {"fees"} if raw.get("fees_known") is False and raw.get("fees") == 0 else set()
+    left_out = {*READ_ONLY, *untold}
+    return {name: value for name, value in raw.items() if name not in left_out and value is not None}
 
 
 def _times(fields: dict[str, Any], now: datetime) -> Times:
