@@ -50,11 +50,11 @@ class Terms:
 
 
 def policy_of(settings: Settings, terms: Terms) -> PolicySettings:
-    """The policy in force; where no order can follow, nothing is explored."""
+    """The policy in force on the strategy's own terms."""
     return PolicySettings(
         min_confidence=settings.min_confidence,
         require_edge=settings.require_edge,
         cost=terms.cost,
         sides=terms.sides,
-        exploration_rate=settings.exploration_rate if settings.enable_execution else 0.0,
+        exploration_rate=settings.exploration_rate,
     )

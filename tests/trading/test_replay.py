@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ai_engine.artifact import Model
 from backend.errors import ConflictError
 from backend.learning.versions.activation import ActivationRequest, VersionService, activate
 from backend.learning.versions.serving import Serving
@@ -50,8 +51,14 @@ def silent(done: int, total: int, at: datetime, doing: str) -> None:
     """A progress nobody watches."""
 
 
-def run(desk: Desk, activate: str = "newest", progress: Callable[..., None] = silent, size: int = 32) -> ReplaySummary:
-    store = ArtifactStore(desk.settings.model_dir)
+def run(
+    desk: Desk,
+    activate: str = "newest",
+    progress: Callable[..., None] = silent,
+    size: int = 32,
+    stores: Callable[[Path], ArtifactStore] = ArtifactStore,
+) -> ReplaySummary:
+    store = stores(desk.settings.model_dir)
     service = ReplayService(desk.database, desk.settings, store, Serving(store), InProcessTrainer(), desk.clock)
     return replay(service, desk.feed, ReplayOptions("replay", activate, size), progress)
 
@@ -155,6 +162,28 @@ def test_an_interrupted_replay_goes_on_where_it_was(uninterrupted: Desk, open_re
 
     with pytest.raises(Interrupted):
         run(desk, progress=interrupting)
+    run(desk)
+
+    assert learned(desk) == learned(uninterrupted)
+    assert traded(desk) == traded(uninterrupted)
+
+
+class InterruptingStore(ArtifactStore):
+    """Is interrupted when a published file is first read, which the activation does."""
+
+    def load(self, path: str, *, sha256: str, size: int) -> Model:
+        """Never."""
+        raise Interrupted(path, sha256, size)
+
+
+def test_interrupted_between_a_version_and_its_activation_it_activates_after_all(
+    uninterrupted: Desk, open_replay: OpenDesk
+) -> None:
+    desk = open_replay()
+    with pytest.raises(Interrupted):
+        run(desk, stores=InterruptingStore)
+    assert desk.rows("select count(*), sum(is_active) from ai_model_versions") == [(1, 0)]
+
     run(desk)
 
     assert learned(desk) == learned(uninterrupted)

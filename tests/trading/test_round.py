@@ -178,11 +178,11 @@ def test_a_round_that_fails_leaves_nothing_and_can_be_taken_again(files: Path, o
 
 def test_a_round_is_never_taken_twice(desk: Desk) -> None:
     trader, other = desk.trader(), desk.trader()
-    first, second = list(trader.feed.rounds(trader.after))[:2]
+    first, second, third = list(trader.feed.rounds(trader.after))[:3]
     trader.steps([first, second])
     before = desk.everything()
 
-    for repeated in ([first], [second], [first, second]):
+    for repeated in ([first], [second], [first, second], [second, third]):
         with pytest.raises(ConflictError) as refused:
             other.steps(repeated)
         assert refused.value.reason == "round_taken"
