@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from backend.clock import Clock, utc_now
 from backend.crontab import Schedule, ScheduleError, latest_slot, next_slot, parse_schedule, slots_between
 from backend.database import Database
+from backend.learning.decisions.settle import settle_strategies, waiting_strategies
 from backend.learning.versions.publish import undo_unsettled
 from backend.learning.versions.retrain import JOB, RetrainService, retrain
 from backend.learning.versions.store import ArtifactStore
@@ -43,6 +44,8 @@ ACTOR = "scheduler"
 HOUSEKEEPING = "housekeeping"
 CATCH_UP = f"{JOB}-catch-up"
 HOUSEKEEPING_SECONDS = 5
+SETTLEMENT = "settlement"
+SETTLEMENT_SECONDS = 1
 CAUGHT_UP = timedelta(hours=24)
 
 
@@ -102,7 +105,16 @@ def build_scheduler(context: SchedulerContext) -> BackgroundScheduler:
         args=(scheduler, service, schedule),
         id=HOUSEKEEPING,
     )
+    scheduler.add_job(settle_waiting, "interval", seconds=SETTLEMENT_SECONDS, args=(service,), id=SETTLEMENT)
     return scheduler
+
+
+def settle_waiting(service: RetrainService) -> None:
+    """Outcomes of bots' decisions whose horizon has passed; the trader settles its own in market time."""
+    now = service.wall()
+    waiting = service.database.read(waiting_strategies, now)
+    if waiting:
+        service.database.write(settle_strategies, waiting, settings=service.settings, now=now)
 
 
 def _keep_house(scheduler: Any, service: RetrainService, schedule: Schedule | None) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import ColumnElement, Select, literal_column, or_, select, tuple_
 from sqlalchemy.orm import Session, defer, lazyload
 
 from ai_engine import labels
@@ -69,14 +69,14 @@ def settle_due(
     """
     terms = Settling(strategy, costs, tuple(markets), now or market_time)
     _fill_between(session, terms, market_time - 2 * terms.timeframe, market_time)
-    settled, after = 0, 0
-    while True:
-        due = _due(strategy, market_time).where(AITrainingSample.id > after).order_by(AITrainingSample.id).limit(CHUNK)
-        rows = list(session.scalars(due))
+    row, settled = AITrainingSample, 0
+    query = _due(strategy, market_time).order_by(row.horizon_at, row.id).limit(CHUNK)
+    rows = list(session.scalars(query))
+    while rows:
+        last = (rows[-1].horizon_at, rows[-1].id)
         settled += _settle(session, terms, rows, passed=market_time - terms.timeframe)
-        if len(rows) < CHUNK:
-            return settled
-        after = rows[-1].id
+        rows = list(session.scalars(query.where(tuple_(row.horizon_at, row.id) > last))) if len(rows) == CHUNK else []
+    return settled
 
 
 def settle_symbol(
@@ -94,12 +94,22 @@ def settle_symbol(
     return _settle(session, terms, rows, passed=market_time - terms.timeframe)
 
 
-def settle_strategies(session: Session, *, settings: Settings, now: datetime) -> int:
-    """The sweep over every strategy that goes by the wall clock; feeds settle their own in market time."""
-    strategies = session.scalars(select(Strategy).where(Strategy.market.not_in(CLOSED_MARKETS)).order_by(Strategy.name))
+def waiting_strategies(session: Session, now: datetime) -> list[str]:
+    """Strategies with rows to settle that go by the wall clock; feeds settle their own in market time."""
+    row = AITrainingSample
+    due = select(row.id).where(
+        row.strategy == Strategy.name, row.origin == "decision", row.horizon_at <= now, *_unsettled()
+    )
+    query = select(Strategy.name).where(Strategy.market.not_in(CLOSED_MARKETS), due.exists())
+    return list(session.scalars(query.order_by(Strategy.name)))
+
+
+def settle_strategies(session: Session, names: Iterable[str], *, settings: Settings, now: datetime) -> int:
+    """``settle_due`` for each of the strategies, by the wall clock."""
+    strategies = [session.get_one(Strategy, name) for name in names]
     return sum(
         settle_due(session, one, market_time=now, costs=settings, markets=markets_of(one, settings))
-        for one in strategies.all()
+        for one in strategies
     )
 
 
@@ -146,11 +156,15 @@ def _rows(strategy: Strategy) -> Select[AITrainingSample]:
 
 
 def _due(strategy: Strategy, market_time: datetime) -> Select[AITrainingSample]:
+    return _rows(strategy).where(AITrainingSample.horizon_at <= market_time, *_unsettled())
+
+
+def _unsettled() -> tuple[ColumnElement[bool], ...]:
+    """Neither settled nor given up; the state is written out, for only then is the partial index used."""
     row = AITrainingSample
-    return _rows(strategy).where(
-        row.horizon_at <= market_time,
+    return (
         row.forward_return.is_(None),
-        row.state != UNOBSERVABLE,
+        row.state != literal_column(f"'{UNOBSERVABLE}'"),
         row.forward_return_source.is_(None),
     )
 

@@ -388,7 +388,7 @@ def test_an_imported_row_is_never_settled_from_later_prices(bring: Import, bench
     for minutes in (60, 65, 120):
         at = now.replace(year=2025, month=11, day=12, hour=10, minute=30) + timedelta(minutes=minutes)
         bench.decide(f"d{minutes}", at, price=50_000.0)
-    bench.database.write(settle_strategies, settings=bench.settings, now=now)
+    bench.database.write(settle_strategies, ["bot"], settings=bench.settings, now=now)
 
     sample = bench.sample("old")
     assert (sample.forward_return, sample.state) == (None, "closed")

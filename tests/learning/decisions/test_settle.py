@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
 from ai_engine.candles import Candles
@@ -21,6 +21,7 @@ from backend.learning.decisions.settle import (
     settle_due,
     settle_strategies,
     settle_symbol,
+    waiting_strategies,
 )
 from backend.market import candles as candle_store
 from backend.models import AITrainingSample, Strategy
@@ -309,8 +310,11 @@ def test_the_wall_clock_sweep_leaves_simulated_strategies_to_their_feed(bench: A
     bench.strategy, bench.market = "sim", "simulated"
     bench.decide("d2")
 
-    bench.database.write(settle_strategies, settings=bench.settings, now=minutes(90))
+    names = bench.database.read(waiting_strategies, minutes(90))
+    bench.database.write(settle_strategies, names, settings=bench.settings, now=minutes(90))
 
+    assert names == ["bot"]
+    assert bench.database.read(waiting_strategies, minutes(90)) == []
     assert bench.sample("d2").state == "pending"
     bench.strategy = "bot"
     assert bench.sample("d1").state == "unobservable"
@@ -334,3 +338,20 @@ def test_a_real_strategy_never_sees_simulated_prices(
         market = configured
 
     assert markets_of(Strategy(name="bot", market=own), Configured()) == markets  # type: ignore[arg-type]
+
+
+def test_what_is_due_is_found_by_its_index(bench: Any, minutes: Any) -> None:
+    bench.decide()
+    seen: list[str] = []
+    event.listen(
+        bench.database.engine, "before_cursor_execute", lambda _c, _cursor, statement, *_: seen.append(statement)
+    )
+
+    sweep(bench, minutes(61))
+
+    due = next(statement for statement in seen if "horizon_at <=" in statement)
+    values = due.count("?") * ("2026-03-01 11:00:00.000000",)
+    with bench.database.engine.connect() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {due}", values).all()
+    assert any("ix_ai_training_samples_unsettled" in str(step) for step in plan), plan
+    assert not any("TEMP B-TREE" in str(step) for step in plan), plan

@@ -1,0 +1,45 @@
+"""The settlement job: what bots' decisions earned, without any call of theirs."""
+
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ai_engine.candles import Candles
+from backend.clock import to_ms
+from backend.database import Database
+from backend.learning.decisions.record import NewDecision, record
+from backend.learning.decisions.strategies import ensure_strategy
+from backend.market import candles as candle_store
+from backend.models import AITrainingSample
+from backend.scheduler import settle_waiting
+from backend.settings import load_settings
+
+DECISION = {"feature_names": ("alpha",), "features": np.ones(1, dtype=np.float32), "forecast": None}
+ANSWER = {"model_version": None, "reason": None, "explored": False, "propensity": None, "body_hash": "posted"}
+
+
+def test_a_bots_decision_is_settled_from_the_candles_of_the_markets_feed(database: Database, now: Any) -> None:
+    settings = load_settings(
+        environ={"QT_ADMIN_TOKEN": "an-admin-token-for-tests-only", "QT_MARKET": "binance"}, env_file=None
+    )
+    horizon = now - timedelta(minutes=2)
+    decided = horizon - timedelta(minutes=60)
+
+    def prepare(session: Session) -> None:
+        strategy, _ = ensure_strategy(session, "bot", market="external", settings=settings, now=now, actor="test")
+        known = NewDecision("d1", "BTCUSDC", decided, 100.0, action="BUY", **DECISION, **ANSWER)  # type: ignore[arg-type]
+        record(session, strategy, [known], now=decided)
+        opened = to_ms(now - timedelta(minutes=5))
+        bar = Candles([opened], [100.0], [103.0], [99.0], [102.0], [1.0], timeframe_ms=300_000)
+        candle_store.append(session, "binance", "BTCUSDC", "5m", bar)
+
+    database.write(prepare)
+
+    settle_waiting(SimpleNamespace(database=database, settings=settings, wall=lambda: now))  # type: ignore[arg-type]
+
+    sample = database.read(lambda session: session.scalars(select(AITrainingSample)).one().forward_return)
+    assert sample == 0.02
