@@ -1,11 +1,13 @@
 """Fixtures every test may use: a migrated database, settings, and the real candles where they are present."""
 
 import itertools
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import create_engine, text
 
 from backend.database import Database
@@ -17,6 +19,16 @@ ROOT = Path(__file__).resolve().parent.parent
 ADMIN_TOKEN = "an-admin-token-for-tests-only"
 TRADER_TOKEN = "a-trader-token-for-tests-only"
 NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def untouched_logging() -> Iterator[None]:
+    """A service started within the test leaves the next one its own logging."""
+    root, configuration = logging.getLogger(), structlog.get_config()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    structlog.configure(**configuration)
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,8 @@
-"""The table of commands: quick, complete, and one sentence where something is expected to go wrong."""
+"""The table of commands: complete, loaded when called, and one sentence where something is expected to go wrong."""
 
 import inspect
 import subprocess
 import sys
-import time
 from typing import Any
 
 import pytest
@@ -43,7 +42,7 @@ def test_each_command_can_answer_as_json(name: str) -> None:
     assert "--json" in {option for parameter in load(name).params for option in parameter.opts}
 
 
-def test_help_loads_nothing_heavy_and_is_quick() -> None:
+def test_help_loads_nothing_heavy() -> None:
     program = (
         "import sys; from backend.cli.main import main\n"
         "try: main(['--help'])\n"
@@ -51,15 +50,11 @@ def test_help_loads_nothing_heavy_and_is_quick() -> None:
         "heavy = {'numpy', 'sqlalchemy', 'fastapi', 'xgboost', 'pandas', 'pydantic', 'alembic'} & set(sys.modules)\n"
         "sys.exit(f'loaded {heavy}' if heavy else 0)"
     )
-    fastest = float("inf")
-    for _ in range(3):
-        started = time.monotonic()
-        answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-        fastest = min(fastest, time.monotonic() - started)
+
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
     assert answer.returncode == 0, answer.stderr
     assert all(name in answer.stdout for name in PROMISED)
-    assert fastest < 0.5
 
 
 @pytest.mark.parametrize(
