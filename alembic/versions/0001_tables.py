@@ -301,10 +301,10 @@ def upgrade() -> None:
     op.create_index(
         "ix_ai_training_samples_unsettled",
         "ai_training_samples",
-        ["strategy", "horizon_at"],
+        ["strategy", "origin", "horizon_at"],
         unique=False,
-        sqlite_where=sa.text("forward_return IS NULL AND state != 'unobservable'"),
-        postgresql_where=sa.text("forward_return IS NULL AND state != 'unobservable'"),
+        sqlite_where=sa.text("forward_return IS NULL AND forward_return_source IS NULL"),
+        postgresql_where=sa.text("forward_return IS NULL AND forward_return_source IS NULL"),
     )
     op.create_table(
         "activations",
@@ -444,8 +444,8 @@ def downgrade() -> None:
     op.drop_index(
         "ix_ai_training_samples_unsettled",
         table_name="ai_training_samples",
-        sqlite_where=sa.text("forward_return IS NULL AND state != 'unobservable'"),
-        postgresql_where=sa.text("forward_return IS NULL AND state != 'unobservable'"),
+        sqlite_where=sa.text("forward_return IS NULL AND forward_return_source IS NULL"),
+        postgresql_where=sa.text("forward_return IS NULL AND forward_return_source IS NULL"),
     )
     op.drop_index("ix_ai_training_samples_strategy_timestamp", table_name="ai_training_samples")
     op.drop_index("ix_ai_training_samples_strategy_symbol_timestamp", table_name="ai_training_samples")

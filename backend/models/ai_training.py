@@ -108,9 +108,10 @@ class AITrainingSample(Base):
         Index(
             "ix_ai_training_samples_unsettled",
             "strategy",
+            "origin",
             "horizon_at",
-            sqlite_where=text("forward_return IS NULL AND state != 'unobservable'"),
-            postgresql_where=text("forward_return IS NULL AND state != 'unobservable'"),
+            sqlite_where=text("forward_return IS NULL AND forward_return_source IS NULL"),
+            postgresql_where=text("forward_return IS NULL AND forward_return_source IS NULL"),
         ),
         Index("ix_ai_training_samples_model_version", "model_version"),
     )
