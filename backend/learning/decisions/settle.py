@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, literal_column, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, or_, select, tuple_
 from sqlalchemy.orm import Session, defer, lazyload
 
 from ai_engine import labels
@@ -160,11 +160,11 @@ def _due(strategy: Strategy, market_time: datetime) -> Select[AITrainingSample]:
 
 
 def _unsettled() -> tuple[ColumnElement[bool], ...]:
-    """Neither settled nor given up; the state is written out, for only then is the partial index used."""
+    """Neither settled nor given up."""
     row = AITrainingSample
     return (
         row.forward_return.is_(None),
-        row.state != literal_column(f"'{UNOBSERVABLE}'"),
+        row.state != UNOBSERVABLE,
         row.forward_return_source.is_(None),
     )
 
