@@ -1,10 +1,13 @@
 """``qt replay FILES``: the whole loop over history in event order, and what came of it."""
 
 import dataclasses
+import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from threading import Event, Thread
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -70,7 +73,7 @@ def replay(
         feed = FileMarket([str(path) for path in files], settings.timeframe, _names(symbols))
         store = ArtifactStore(settings.model_dir)
         service = ReplayService(database, settings, store, Serving(store), trainer, utc_now)
-        with _bar(quiet=as_json) as progress:
+        with _interruptible(trainer) as stopping, _bar(stopping, quiet=as_json) as progress:
             summary = run_replay(service, feed, ReplayOptions(strategy, activate), progress)
     finally:
         trainer.close()
@@ -105,14 +108,36 @@ def _with_timeframe(settings: Settings, database: Database, strategy: str, wante
 
 
 @contextmanager
-def _bar(*, quiet: bool) -> Iterator[Progress]:
+def _interruptible(trainer: SubprocessTrainer) -> Iterator[Event]:
+    """Ctrl-C finishes the batch in hand, and gives up a training for the next run to take over.
+
+    A second one ends at once.
+    """
+    stopping = Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, before)
+        stopping.set()
+        Thread(target=trainer.close).start()  # not here: the thread that is interrupted may hold its lock
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield stopping
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _bar(stopping: Event, *, quiet: bool) -> Iterator[Progress]:
     """A progress bar on standard error, where that is a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Bar(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
+    screen = Console(stderr=True)
+    with Bar(*columns, console=screen, disable=quiet or not screen.is_terminal) as bar:
         task = bar.add_task("reading", total=None)
 
         def tell(done: int, total: int, at: datetime, doing: str) -> None:
             bar.update(task, completed=done, total=total or None, description=f"{iso(at)} {doing}")
+            if stopping.is_set():
+                raise typer.Abort
 
         yield tell

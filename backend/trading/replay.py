@@ -16,7 +16,7 @@ from backend import system
 from backend.clock import Clock, iso
 from backend.crontab import parse_schedule, slots_between
 from backend.database import Database
-from backend.errors import ConflictError
+from backend.errors import ConflictError, UnavailableError
 from backend.learning.versions.activation import ActivationRequest, VersionService, activate
 from backend.learning.versions.retrain import JOB, RetrainService, retrain
 from backend.learning.versions.serving import Serving
@@ -24,7 +24,7 @@ from backend.learning.versions.store import ArtifactStore
 from backend.learning.versions.trainer import Trainer
 from backend.market.feed import Feed
 from backend.models import AIModelVersion, JobRun
-from backend.operations.runs import SlotTakenError
+from backend.operations.runs import SlotTakenError, close_lost
 from backend.settings import Settings
 from backend.trading.batches import ROUNDS_A_TRANSACTION, nights
 from backend.trading.context import TraderContext
@@ -139,7 +139,13 @@ class _Replay:
             progress(done, len(times), trader.after, "replaying")
             for slot in due:
                 progress(done, len(times), slot, f"retraining {iso(slot)}")
-                self._night(slot)
+                answer = self._night(slot)
+                progress(done, len(times), slot, "replaying")
+                if answer.get("reason") == "lost":
+                    raise UnavailableError(
+                        f"The retraining of {iso(slot)} was given up. Replay again to go on from there.",
+                        reason="replay_interrupted",
+                    )
         if times:
             self._finish()
         return done
@@ -152,9 +158,10 @@ class _Replay:
         schedule = parse_schedule(settings.ai_retrain_schedule)
         return list(slots_between(schedule, after - timedelta(microseconds=1), until))
 
-    def _night(self, slot: datetime) -> None:
+    def _night(self, slot: datetime) -> dict[str, Any]:
         """Retrain as the scheduler does at ``slot``; a slot that was run before is left alone."""
         service = self._service
+        service.database.write(_allow_again, self._options.strategy, slot, service.clock())
         market = RetrainService(
             database=service.database,
             settings=service.settings,
@@ -169,6 +176,7 @@ class _Replay:
             answer = service.database.read(_answer_of, self._options.strategy, slot)
         if answer.get("status") == "success":
             self._consider(answer["version_id"])
+        return answer
 
     def _consider(self, version_id: str) -> None:
         """Activate the new version where the options say that a person would; once, and never against the gate."""
@@ -185,6 +193,16 @@ class _Replay:
     def _finish(self) -> None:
         strategy, source = self._options.strategy, self._trader.feed.source
         self._service.database.write(say, strategy, source, "finished", now=self._service.clock())
+
+
+def _allow_again(session: Session, strategy: str, slot: datetime, now: datetime) -> None:
+    """Let a night that was lost be taken over however often: here a person, not a crash, starts it anew."""
+    close_lost(session, now)
+    query = select(JobRun).where(JobRun.job == JOB, JobRun.strategy == strategy, JobRun.slot == slot)
+    run = session.scalars(query).one_or_none()
+    result = (run.result or {}) if run is not None else {}
+    if run is not None and run.state == "error" and result.get("reason") == "lost":
+        run.result = {name: value for name, value in result.items() if name != "taken_over"}
 
 
 def _answer_of(session: Session, strategy: str, slot: datetime) -> dict[str, Any]:

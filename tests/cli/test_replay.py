@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import pytest
 from backend.settings import ROOT
 from tests.trading.desk import random_bars, write_file
 
+FIRST_NIGHT = 38
+"""Decisions made when the first version is trained."""
 NIGHTS = {"QT_AI_RETRAIN_SCHEDULE": "every 3h", "QT_AI_RETRAIN_MIN_SAMPLES": "20"}
 
 
@@ -91,37 +94,42 @@ def test_a_coarser_timeframe_gathers_the_candles_and_stays_the_strategys(
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_it_goes_on_where_it_was(
+def test_stopped_at_any_moment_it_goes_on_where_it_was(
     qt: Any, candles: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     whole = qt("replay", candles, "--activate", "newest", "--json").json
     other = f"sqlite:///{tmp_path / 'killed.db'}"
     settings = {**environ, "QT_DATABASE_URL": other, "QT_MODEL_DIR": str(tmp_path / "killed-models")}
-    for rounds in (5, 70):
-        _kill_after(rounds, candles, {**os.environ, **settings}, tmp_path / "killed.db")
+    own = {**os.environ, **settings}
+    for rounds, number in ((5, signal.SIGKILL), (FIRST_NIGHT, signal.SIGINT), (FIRST_NIGHT + 20, signal.SIGKILL)):
+        _stop_after(rounds, number, candles, own)
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
 
     resumed = qt("replay", candles, "--activate", "newest", "--json").json
 
-    own = {"rounds_taken", "duration_seconds", "versions"}
-    assert {key: resumed[key] for key in resumed.keys() - own} == {key: whole[key] for key in whole.keys() - own}
-    named = ("version_id",)
-    assert [{key: row[key] for key in row if key not in named} for row in resumed["versions"]] == [
-        {key: row[key] for key in row if key not in named} for row in whole["versions"]
-    ]
+    for summary in (resumed, whole):
+        for key in ("rounds_taken", "duration_seconds"):
+            del summary[key]
+        for version in summary["versions"]:
+            del version["version_id"]
+    assert resumed == whole
 
 
-def _kill_after(rounds: int, candles: Path, environ: dict[str, str], database: Path) -> None:
-    """Start the command, and kill it without warning once it has decided that often."""
+def _stop_after(rounds: int, number: signal.Signals, candles: Path, environ: dict[str, str]) -> None:
+    """Start the command, and stop it once it has decided that often: by surprise, or as Ctrl-C does."""
+    database = Path(environ["QT_DATABASE_URL"].removeprefix("sqlite:///"))
     command = [sys.executable, "-m", "backend.cli.main", "replay", str(candles), "--activate", "newest"]
-    process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     deadline = time.monotonic() + 60
     while _decided(database) < rounds and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    process.kill()
-    process.wait()
+    process.send_signal(number)
+    _, said = process.communicate()
+    assert (process.returncode, said) == ((130, "Stopped.\n") if number == signal.SIGINT else (-number, ""))
 
 
 def _decided(database: Path) -> int:
