@@ -176,3 +176,10 @@ class Desk:
     def feed_row(self) -> Feed:
         """What the trader last said of its market."""
         return self.database.read(lambda session: session.query(Feed).filter_by(strategy="replay").one())
+
+
+def with_model(desk: Desk, version_id: str = "v20260301_000000") -> ScriptedServing:
+    """Make a scripted version active at the desk."""
+    desk.database.write(add_version, desk.settings, version_id)
+    desk.database.write(activate, version_id)
+    return ScriptedServing()

@@ -61,32 +61,28 @@ def state_of(desk: Desk, strategy: str = "replay") -> tuple[str, str | None] | N
     return desk.database.read(read)
 
 
-def test_a_replayed_market_is_traded_to_its_end_and_then_finished(desk: Desk, open_desk: OpenDesk) -> None:
-    by_hand = open_desk()
-    by_hand.run()
+def test_a_replayed_market_is_traded_to_its_end_and_then_finished(desk: Desk, cold_desk: Desk) -> None:
 
     with trading(desk):
         eventually(lambda: state_of(desk) == ("finished", None))
 
-    assert desk.everything() == by_hand.everything()
+    assert desk.everything() == cold_desk.everything()
     assert state_of(desk) == ("finished", None)
     assert desk.feed_row().market_time is not None
 
 
-def test_a_stopped_trader_goes_on_where_it_was(desk: Desk, open_desk: OpenDesk) -> None:
-    by_hand = open_desk()
-    by_hand.run()
+def test_a_stopped_trader_goes_on_where_it_was(desk: Desk, cold_desk: Desk) -> None:
     slow = replace(desk.settings, market_speed=40.0)
 
     with trading(desk, settings=slow):
         eventually(lambda: desk.rows("select count(*) from ai_training_samples")[0][0] > 10)
     stopped = desk.rows("select count(*) from ai_training_samples")[0][0]
     assert state_of(desk) == ("off", "The service was stopped.")
-    assert stopped < by_hand.rows("select count(*) from ai_training_samples")[0][0]
+    assert stopped < cold_desk.rows("select count(*) from ai_training_samples")[0][0]
 
     with trading(desk):
         eventually(lambda: state_of(desk) == ("finished", None))
-    assert desk.everything() == by_hand.everything()
+    assert desk.everything() == cold_desk.everything()
 
 
 def test_the_speed_is_kept(desk: Desk) -> None:
@@ -101,9 +97,7 @@ def test_the_speed_is_kept(desk: Desk) -> None:
     assert (last - first) / timedelta(minutes=5) / passed == pytest.approx(50, rel=0.35)
 
 
-def test_two_processes_trade_once(desk: Desk, open_desk: OpenDesk) -> None:
-    by_hand = open_desk()
-    by_hand.run()
+def test_two_processes_trade_once(desk: Desk, cold_desk: Desk) -> None:
     slow = replace(desk.settings, market_speed=60.0)
 
     with trading(desk, settings=slow, holder="a:1:x"), trading(desk, settings=slow, holder="b:2:y"):
@@ -111,7 +105,7 @@ def test_two_processes_trade_once(desk: Desk, open_desk: OpenDesk) -> None:
         assert len(desk.rows("select holder from leases where name = 'trader:replay'")) == 1
         eventually(lambda: state_of(desk) == ("finished", None))
 
-    assert desk.everything() == by_hand.everything()
+    assert desk.everything() == cold_desk.everything()
 
 
 def test_when_the_holder_stops_another_takes_over(desk: Desk) -> None:
@@ -153,10 +147,9 @@ class FailingServing(Serving):
 
 
 def test_an_exception_is_said_retried_and_leaves_nothing_half_done(
-    desk: Desk, open_desk: OpenDesk, caplog: pytest.LogCaptureFixture
+    desk: Desk, cold_desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    by_hand, serving, seen = open_desk(), FailingServing(3), []
-    by_hand.run()
+    serving, seen = FailingServing(3), []
 
     with trading(desk, serving=serving):
         while serving.left or (state_of(desk) or ("",))[0] != "finished":
@@ -165,7 +158,7 @@ def test_an_exception_is_said_retried_and_leaves_nothing_half_done(
 
     assert ("stale", "RuntimeError: the disk is full") in seen
     assert sum("A round failed" in message for message in caplog.messages) == 3
-    assert desk.everything() == by_hand.everything()
+    assert desk.everything() == cold_desk.everything()
 
 
 def test_a_strategy_of_another_market_is_a_clear_state_and_trades_nothing(desk: Desk) -> None:

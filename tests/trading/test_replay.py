@@ -1,7 +1,6 @@
 """The whole loop over history: nights in market time, versions, nothing twice, interrupted or not."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from backend.learning.versions.store import ArtifactStore
 from backend.learning.versions.trainer import InProcessTrainer
 from backend.trading.replay import ReplayOptions, ReplayService, ReplaySummary, replay
 from backend.trading.role import TraderRole
+from tests.trading.conftest import desks_in, write_files
 from tests.trading.desk import NOW, START, Desk
 
 OpenDesk = Callable[..., Desk]
@@ -33,14 +33,15 @@ class Wall:
         return self.time
 
 
+NIGHTS: dict[str, Any] = {"ai_retrain_schedule": "every 3h", "ai_retrain_min_samples": 20}
+
+
 @pytest.fixture
-def open_replay(files: Path, open_desk: OpenDesk, tmp_path: Path) -> OpenDesk:
+def open_replay(files: Path, open_desk: OpenDesk) -> OpenDesk:
     """Opens desks with a retraining each three hours of market time."""
 
     def open_replay(**changes: Any) -> Desk:
-        desk = open_desk(ai_retrain_schedule="every 3h", ai_retrain_min_samples=20, **changes)
-        folder = tmp_path / Path(desk.settings.database_url).stem
-        desk.settings = replace(desk.settings, model_dir=folder)
+        desk = open_desk(**(NIGHTS | changes))
         desk.clock = Wall()
         return desk
 
@@ -81,11 +82,16 @@ def traded(desk: Desk) -> dict[str, list[tuple[Any, ...]]]:
     return everything
 
 
-@pytest.fixture
-def uninterrupted(open_replay: OpenDesk) -> Desk:
-    desk = open_replay()
-    run(desk)
-    return desk
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """Replayed to its end. To look at only."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    write_files(folder / "files")
+    with desks_in(folder) as open_desk:
+        desk = open_desk(**NIGHTS)
+        desk.clock = Wall()
+        run(desk)
+        yield desk
 
 
 def test_retraining_happens_at_each_slot_of_market_time_and_leaves_versions(uninterrupted: Desk) -> None:

@@ -13,7 +13,7 @@ from ai_engine.features.compute import compute
 from backend.clock import from_ms, iso, to_ms
 from backend.errors import ConflictError
 from backend.trading.round import Trader
-from tests.trading.desk import FIVE_MINUTES, NOW, START, Desk, ScriptedServing, activate, add_version
+from tests.trading.desk import FIVE_MINUTES, NOW, START, Desk, activate, add_version, with_model
 
 OpenDesk = Callable[..., Desk]
 
@@ -28,46 +28,33 @@ def moment(stored: object) -> datetime:
     return datetime.fromisoformat(f"{str(stored)[:19]}+00:00")
 
 
-def with_model(desk: Desk) -> ScriptedServing:
-    """The desk with a scripted version active."""
-    desk.database.write(add_version, desk.settings, "v20260301_000000")
-    desk.database.write(activate, "v20260301_000000")
-    return ScriptedServing()
-
-
-def test_every_candle_with_enough_history_is_decided_once_hold_too(desk: Desk) -> None:
-    desk.run()
-
-    rows = desk.rows("select decision_id, symbol, timestamp, predicted_action from ai_training_samples")
+def test_every_candle_with_enough_history_is_decided_once_hold_too(cold_desk: Desk) -> None:
+    rows = cold_desk.rows("select decision_id, symbol, timestamp, predicted_action from ai_training_samples")
     expected = {
         f"{symbol}-5m-{iso(from_ms(time))}"
         for symbol in ("AAAUSDT", "BBBUSDT")
-        for time in desk.feed.history(symbol, NOW, 1_000).close_time[499:]
-        if from_ms(time) >= desk.feed.start
+        for time in cold_desk.feed.history(symbol, NOW, 1_000).close_time[499:]
+        if from_ms(time) >= cold_desk.feed.start
     }
     assert {row[0] for row in rows} == expected
     assert len(rows) == len(expected) > 150
     assert {row[3] for row in rows} == {"BUY", "SELL", "HOLD"}
 
 
-def test_the_stored_features_are_those_of_the_candles_that_had_closed(desk: Desk) -> None:
-    desk.run()
-
-    for symbol, timestamp, blob in desk.rows(
+def test_the_stored_features_are_those_of_the_candles_that_had_closed(cold_desk: Desk) -> None:
+    for symbol, timestamp, blob in cold_desk.rows(
         "select symbol, timestamp, features_blob from ai_training_samples where id % 23 = 0"
     ):
-        history = desk.feed.history(symbol, moment(timestamp), 500)
+        history = cold_desk.feed.history(symbol, moment(timestamp), 500)
         np.testing.assert_allclose(np.frombuffer(blob, "<f4"), compute(history), rtol=1e-6, atol=1e-6)
 
 
-def test_reference_prices_and_forward_returns_are_those_of_the_candles(desk: Desk) -> None:
-    desk.run()
-
+def test_reference_prices_and_forward_returns_are_those_of_the_candles(cold_desk: Desk) -> None:
     checked = 0
-    for symbol, timestamp, price, forward in desk.rows(
+    for symbol, timestamp, price, forward in cold_desk.rows(
         "select symbol, timestamp, price, forward_return from ai_training_samples"
     ):
-        candles = desk.feed.history(symbol, NOW, 1_000)
+        candles = cold_desk.feed.history(symbol, NOW, 1_000)
         decided = to_ms(moment(timestamp))
         opens = candles.open[(candles.open_time >= decided) & (candles.open_time <= decided + 300_000)]
         horizon = decided + 12 * 300_000
@@ -81,37 +68,33 @@ def test_reference_prices_and_forward_returns_are_those_of_the_candles(desk: Des
     assert checked > 100
 
 
-def test_a_decision_nobody_traded_gets_its_counterfactual_and_a_traded_one_its_trade(desk: Desk) -> None:
-    desk.run(serving=with_model(desk))
-
-    known = desk.rows(
+def test_a_decision_nobody_traded_gets_its_counterfactual_and_a_traded_one_its_trade(model_desk: Desk) -> None:
+    known = model_desk.rows(
         "select label_source, executed, count(*) from ai_training_samples where outcome_known group by 1, 2"
     )
-    trades = desk.rows("select count(*) from trade_logs")[0][0]
+    trades = model_desk.rows("select count(*) from trade_logs")[0][0]
     assert sorted((source, bool(executed)) for source, executed, _ in known) == [
         ("counterfactual", False),
         ("executed", True),
     ]
     assert {source: count for source, _, count in known}["executed"] == trades > 5
-    overdue = desk.rows(
+    overdue = model_desk.rows(
         "select count(*) from ai_training_samples where not outcome_known and state not in ('open', 'unobservable')"
         " and horizon_at < :last",
-        last=str(desk.feed_row().market_time)[:19],
+        last=str(model_desk.feed_row().market_time)[:19],
     )
     assert overdue == [(0,)]
 
 
 @pytest.mark.parametrize("model", [False, True], ids=["cold start", "a model"])
 def test_chunks_single_rounds_and_restarts_leave_exactly_the_same(
-    files: Path, open_desk: OpenDesk, model: bool
+    files: Path, open_desk: OpenDesk, cold_desk: Desk, model_desk: Desk, model: bool
 ) -> None:
-    single, chunked, restarted = open_desk(), open_desk(), open_desk()
-    servings = [with_model(desk) if model else None for desk in (single, chunked, restarted)]
-    changes = [{"serving": serving} if serving else {} for serving in servings]
+    chunked, single, restarted = (model_desk if model else cold_desk), open_desk(), open_desk()
+    changes = [{"serving": with_model(desk)} if model else {} for desk in (single, restarted)]
 
     single.run(size=1, **changes[0])
-    chunked.run(size=50, **changes[1])
-    while rounds := list(restarted.feed.rounds((trader := restarted.trader(**changes[2])).after))[:13]:
+    while rounds := list(restarted.feed.rounds((trader := restarted.trader(**changes[1])).after))[:13]:
         trader.steps(rounds)
 
     assert single.rows("select count(*) from trade_logs")[0][0] > 3
@@ -119,15 +102,13 @@ def test_chunks_single_rounds_and_restarts_leave_exactly_the_same(
     assert single.everything() == restarted.everything()
 
 
-def test_the_model_decides_its_forecasts_are_kept_and_its_counters_move(desk: Desk) -> None:
-    desk.run(serving=with_model(desk))
-
-    total = desk.rows("select count(*), sum(model_version = 'v20260301_000000') from ai_training_samples")[0]
-    version = desk.rows("select total_predictions, matured_predictions, total_trades from ai_model_versions")[0]
+def test_the_model_decides_its_forecasts_are_kept_and_its_counters_move(model_desk: Desk) -> None:
+    total = model_desk.rows("select count(*), sum(model_version = 'v20260301_000000') from ai_training_samples")[0]
+    version = model_desk.rows("select total_predictions, matured_predictions, total_trades from ai_model_versions")[0]
     assert total[0] == total[1] == version[0]
-    assert desk.rows("select count(*) from forecasts where role = 'active'") == [(total[0],)]
-    assert version[1] == desk.rows("select count(forward_return) from ai_training_samples")[0][0]
-    assert version[2] == desk.rows("select count(*) from trade_logs")[0][0] > 5
+    assert model_desk.rows("select count(*) from forecasts where role = 'active'") == [(total[0],)]
+    assert version[1] == model_desk.rows("select count(forward_return) from ai_training_samples")[0][0]
+    assert version[2] == model_desk.rows("select count(*) from trade_logs")[0][0] > 5
 
 
 def test_after_each_decision_round_the_log_counts_the_signals(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
@@ -157,9 +138,8 @@ class BreakingClock:
         return NOW
 
 
-def test_a_round_that_fails_leaves_nothing_and_can_be_taken_again(files: Path, open_desk: OpenDesk) -> None:
-    desk, undisturbed, clock = open_desk(), open_desk(), BreakingClock()
-    undisturbed.run(size=40)
+def test_a_round_that_fails_leaves_nothing_and_can_be_taken_again(desk: Desk, cold_desk: Desk) -> None:
+    clock = BreakingClock()
     trader = desk.trader(clock=clock)
     rounds, clock.breaking = list(trader.feed.rounds(trader.after)), True
     at = failures = 0
@@ -173,7 +153,7 @@ def test_a_round_that_fails_leaves_nothing_and_can_be_taken_again(files: Path, o
             assert desk.everything() == before
 
     assert failures > 10
-    assert desk.everything() == undisturbed.everything()
+    assert desk.everything() == cold_desk.everything()
 
 
 def test_a_round_is_never_taken_twice(desk: Desk) -> None:
@@ -270,24 +250,22 @@ def test_a_long_only_trader_sells_nothing_short(files: Path, open_desk: OpenDesk
     assert desk.rows("select count(*) from trade_logs where exit_reason = 'signal'")[0][0] > 0
 
 
-def test_there_is_never_more_than_one_live_position_a_symbol_and_no_two_overlap(desk: Desk) -> None:
-    desk.run(serving=with_model(desk))
-
-    overlapping = desk.rows(
+def test_there_is_never_more_than_one_live_position_a_symbol_and_no_two_overlap(model_desk: Desk) -> None:
+    overlapping = model_desk.rows(
         "select count(*) from trade_logs a join trade_logs b on a.symbol = b.symbol and a.id < b.id"
         " and a.entry_time < b.exit_time and b.entry_time < a.exit_time"
     )
     assert overlapping == [(0,)]
-    assert desk.rows("select count(*) from trade_logs")[0][0] > 10
+    assert model_desk.rows("select count(*) from trade_logs")[0][0] > 10
 
 
-def test_no_fill_happens_at_a_price_the_features_already_saw(desk: Desk) -> None:
-    desk.run(serving=with_model(desk))
-
-    early = desk.rows("select count(*) from ai_training_samples where executed and entry_time < timestamp")
+def test_no_fill_happens_at_a_price_the_features_already_saw(model_desk: Desk) -> None:
+    early = model_desk.rows("select count(*) from ai_training_samples where executed and entry_time < timestamp")
     assert early == [(0,)]
-    for symbol, side, entry_time, price in desk.rows("select symbol, side, entry_time, entry_price from trade_logs"):
-        candles = desk.feed.history(symbol, NOW, 1_000)
+    for symbol, side, entry_time, price in model_desk.rows(
+        "select symbol, side, entry_time, entry_price from trade_logs"
+    ):
+        candles = model_desk.feed.history(symbol, NOW, 1_000)
         opened = candles.open[candles.open_time == to_ms(moment(entry_time))][0]
         assert price == pytest.approx(opened * (1.0002 if side == "BUY" else 0.9998))
 
