@@ -3,6 +3,7 @@
 import itertools
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,14 +22,28 @@ TRADER_TOKEN = "a-trader-token-for-tests-only"
 NUMBERS = itertools.count(1)
 
 
-@pytest.fixture(autouse=True)
-def untouched_logging() -> Iterator[None]:
-    """A service started within the test leaves the next one its own logging."""
+@contextmanager
+def as_it_was() -> Iterator[None]:
+    """Whatever starts a service inside leaves the log as it was before."""
     root, configuration = logging.getLogger(), structlog.get_config()
     handlers, level = list(root.handlers), root.level
     yield
     root.handlers[:], root.level = handlers, level
     structlog.configure(**configuration)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def untouched_logging_after_the_module() -> Iterator[None]:
+    """A service shared by a module's tests leaves the next module its own log."""
+    with as_it_was():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def untouched_logging() -> Iterator[None]:
+    """A service started within a test leaves the next test its own log."""
+    with as_it_was():
+        yield
 
 
 @pytest.fixture(scope="session")

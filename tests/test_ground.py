@@ -234,7 +234,10 @@ def recipe(target: str) -> str:
     """What make would run for a target."""
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
-    answer = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=True)
+    outside = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    answer = subprocess.run(
+        ["make", "--dry-run", target], cwd=ROOT, env=outside, capture_output=True, text=True, check=True
+    )
     return answer.stdout
 
 
