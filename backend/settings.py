@@ -74,7 +74,7 @@ class Settings:
     min_confidence: float = _setting("0.51", values.number(0, 1))
     require_edge: bool = _setting(None, values.flag)
     fee_rate: float = _setting("0.001", values.number(0, 1))
-    slippage_bps: float = _setting("2", values.number(0, 10_000))
+    slippage_bps: float = _setting("2", values.number(0, 1_000))
     exploration_rate: float = _setting("0.02", values.number(0, 1))
     notify_urls: tuple[str, ...] = _setting("", values.items, shown=False)
     webhook_url: str | None = _setting(None, values.web_address, shown=False)
