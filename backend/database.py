@@ -5,26 +5,95 @@ promises what a failed commit took back.
 """
 
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    NotSupportedError,
+    ProgrammingError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
+from backend.errors import UnavailableError
 from backend.settings import database_url_in_force
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 BUSY_TIMEOUT_SECONDS = 30.0
+CONNECT_TIMEOUT_SECONDS = 10
+UNAVAILABLE = (DatabaseError, InterfaceError, PoolTimeoutError)
+OUR_FAULT = (IntegrityError, ProgrammingError, DataError, NotSupportedError)
+REMEDIES = {
+    "sqlite": "Make it a SQLite file that can be read and written, restore it from a backup, or name another there.",
+    "postgresql": "Start that server, or correct the address, the name and the password there.",
+}
+
+
+def parsed(url: str) -> URL:
+    """The parts of the database's URL; UnavailableError, without repeating it, where it has another form."""
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError):
+        raise UnavailableError(
+            "QT_DATABASE_URL cannot be understood. Write sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST/NAME,"
+            " with %40 for an @ in the password.",
+            reason="database_url_invalid",
+        ) from None
+
+
+def place_of(url: str) -> str:
+    """Where the database is, as people may read it: no user, no password, no option."""
+    target = parsed(url)
+    if target.get_backend_name() == "sqlite":
+        return str(target.database)
+    return f"{target.host or 'localhost'}:{target.port or 5432}/{target.database or ''}"
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether the database could not be reached or read, rather than having refused what we asked of it."""
+    return isinstance(error, UNAVAILABLE) and not isinstance(error, OUR_FAULT)
+
+
+@contextmanager
+def explained(url: str) -> Iterator[None]:
+    """Turn a database that cannot be reached, opened or read into one sentence that names QT_DATABASE_URL."""
+    try:
+        yield
+    except UNAVAILABLE as error:
+        if not is_unavailable(error):
+            raise
+        raise unusable(url, str(getattr(error, "orig", None) or error)) from error
+
+
+def unusable(url: str, why: str) -> UnavailableError:
+    """The sentence for a database that cannot be used; of ``why`` the first line, with every secret struck out."""
+    target = parsed(url)
+    first = (why.strip().splitlines() or ["it does not answer"])[0].rstrip(".")
+    for secret in (target.password, *target.query.values()):
+        first = first.replace(str(secret), "***") if secret else first
+    remedy = REMEDIES[target.get_backend_name()]
+    return UnavailableError(
+        f"The database {place_of(url)} (QT_DATABASE_URL) cannot be used: {first}. {remedy}",
+        reason="database_unavailable",
+    )
 
 
 def open_engine(url: str) -> Engine:
     """An engine whose SQLite connections use WAL and explicit transactions; PostgreSQL as it is."""
-    if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
+    target = parsed(url)
+    if target.get_backend_name() != "sqlite":
+        patience = {} if "connect_timeout" in target.query else {"connect_timeout": CONNECT_TIMEOUT_SECONDS}
+        return create_engine(target, pool_pre_ping=True, connect_args=patience)
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

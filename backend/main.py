@@ -9,7 +9,6 @@ from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from fastapi import FastAPI
 from sqlalchemy import inspect
-from sqlalchemy.engine import make_url
 
 from backend.api import (
     decisions,
@@ -28,7 +27,7 @@ from backend.api.deps import AppContext
 from backend.api.middleware import AllowedHosts, RequestContext
 from backend.clock import Clock, utc_now
 from backend.crontab import parse_schedule
-from backend.database import Database
+from backend.database import Database, explained, parsed, place_of
 from backend.errors import UnavailableError
 from backend.learning.decisions.posted import DecisionService
 from backend.learning.versions.activation import VersionService
@@ -95,7 +94,8 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> FastAPI:
 def _open(settings: Settings, trainer: Trainer, clock: Clock) -> AppContext:
     database = Database(settings.database_url)
     try:
-        _refuse_unmigrated(database)
+        with explained(settings.database_url):
+            _refuse_unmigrated(database)
     except BaseException:
         database.close()
         raise
@@ -138,7 +138,7 @@ def _refuse_unmigrated(database: Database) -> None:
         columns = {column["name"] for column in present.get_columns(name)} if name in tables else set()
         if not columns >= {column.name for column in table.columns}:
             raise UnavailableError(
-                f"The database {database.engine.url.render_as_string()} has not been brought up to date (table {name})."
+                f"The database {place_of(database.url)} has not been brought up to date (table {name})."
                 " Run: qt migrate",
                 reason="database_not_migrated",
             )
@@ -152,7 +152,7 @@ def _secrets(settings: Settings) -> list[str | None]:
         settings.metrics_token,
         settings.webhook_secret,
     )
-    addresses = (*settings.notify_urls, settings.webhook_url, make_url(settings.database_url).password)
+    addresses = (*settings.notify_urls, settings.webhook_url, parsed(settings.database_url).password)
     return [*(secret.get_secret_value() if secret else None for secret in given), *addresses]
 
 

@@ -8,10 +8,9 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
+from backend.database import UNAVAILABLE, is_unavailable
 from backend.errors import QuantumTraderError
 
 logger = structlog.get_logger(__name__)
@@ -128,7 +127,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(QuantumTraderError, _on_expected)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
-    for kind in (OperationalError, PoolTimeoutError):
+    for kind in UNAVAILABLE:
         app.add_exception_handler(kind, _on_database)
 
 
@@ -155,6 +154,8 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _on_database(request: Request, error: Exception) -> JSONResponse:
+    if not is_unavailable(error):
+        raise error
     logger.error("database unavailable", exc_info=error, request_id=request_id_of(request))
     detail = "The database did not answer in time or cannot be reached. Nothing was changed; try again."
     document = problem(503, detail, reason="database_unavailable", request_id=request_id_of(request))

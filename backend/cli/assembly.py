@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from backend import migrations
 from backend.clock import Clock, utc_now
-from backend.database import Database
+from backend.database import Database, explained
 from backend.errors import UnavailableError
 from backend.learning.versions.activation import VersionService
 from backend.learning.versions.retrain import RetrainService
@@ -52,7 +52,8 @@ def assembled() -> Iterator[Assembly]:
     database, trainer = Database(settings.database_url), SubprocessTrainer()
     store = ArtifactStore(settings.model_dir)
     try:
-        yield Assembly(settings, database, store, Serving(store), trainer, utc_now)
+        with explained(settings.database_url):
+            yield Assembly(settings, database, store, Serving(store), trainer, utc_now)
     finally:
         trainer.close()
         database.close()

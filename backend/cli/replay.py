@@ -21,7 +21,7 @@ from backend import migrations
 from backend.cli.output import JsonOption, answer, console
 from backend.cli.replay_tables import tables
 from backend.clock import iso, utc_now
-from backend.database import Database
+from backend.database import Database, explained
 from backend.errors import InvalidInputError
 from backend.learning.decisions.checks import normal_symbol
 from backend.learning.decisions.strategies import check_name, find_strategy
@@ -73,7 +73,11 @@ def replay(
         feed = FileMarket([str(path) for path in files], settings.timeframe, _names(symbols))
         store = ArtifactStore(settings.model_dir)
         service = ReplayService(database, settings, store, Serving(store), trainer, utc_now)
-        with _interruptible(trainer) as stopping, _bar(stopping, quiet=as_json) as progress:
+        with (
+            explained(settings.database_url),
+            _interruptible(trainer) as stopping,
+            _bar(stopping, quiet=as_json) as progress,
+        ):
             summary = run_replay(service, feed, ReplayOptions(strategy, activate), progress)
     finally:
         trainer.close()

@@ -6,7 +6,7 @@ import logging
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 
 from backend.api import problems
 from backend.api.middleware import RequestContext
@@ -15,6 +15,9 @@ from backend.logs import Redactor
 from tests.api.conftest import assert_problem
 
 SECRET = "the-secret-of-this-test"
+UNAVAILABLE = {"damaged": DatabaseError, "unreachable": OperationalError, "closed": InterfaceError}
+BUGS = {"refused": IntegrityError, "misspelt": ProgrammingError}
+DATABASE_ERRORS = UNAVAILABLE | BUGS
 
 
 @pytest.fixture
@@ -29,9 +32,9 @@ def client() -> TestClient:
     def bug() -> None:
         raise ZeroDivisionError(f"internals with {SECRET}")
 
-    @app.get("/database")
-    def database() -> None:
-        raise OperationalError("SELECT 1", {}, Exception(SECRET))
+    @app.get("/database/{kind}")
+    def database(kind: str) -> None:
+        raise DATABASE_ERRORS[kind]("SELECT 1", {}, Exception(SECRET))
 
     @app.get("/conflict")
     def conflict() -> None:
@@ -54,12 +57,18 @@ def test_a_bug_is_a_bare_500_and_the_log_has_the_rest(client: TestClient, caplog
     assert "internals" not in answer.text
 
 
-def test_a_database_that_does_not_answer_is_503_with_retry_after(client: TestClient) -> None:
-    answer = client.get("/database")
+@pytest.mark.parametrize("kind", UNAVAILABLE)
+def test_a_database_that_does_not_answer_is_503_with_retry_after(client: TestClient, kind: str) -> None:
+    answer = client.get(f"/database/{kind}")
 
     assert_problem(answer, 503, "database_unavailable")
     assert answer.headers["retry-after"]
     assert SECRET not in answer.text
+
+
+@pytest.mark.parametrize("kind", BUGS)
+def test_a_statement_that_the_database_refuses_is_a_bug_and_not_its_absence(client: TestClient, kind: str) -> None:
+    assert_problem(client.get(f"/database/{kind}"), 500, "internal_error")
 
 
 def test_what_a_caller_needs_stands_beside_the_reason_and_replaces_nothing(client: TestClient) -> None:
