@@ -35,17 +35,22 @@ COLUMNS = {
 }
 UNSTORABLE = "A text in the row holds a NUL character or half of a surrogate pair. Remove it."
 REASONS_TOLD = 20
+MOST, CSV_MOST = 1000, 1_000_000
 
 
 def samples(
     strategy: StrategyOption = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
+    limit: Annotated[
+        int, typer.Option(min=1, max=CSV_MOST, help="How many at most; more than 1000 only with --csv.")
+    ] = 50,
     known: Annotated[bool, typer.Option("--known", help="Only those whose outcome is known.")] = False,
     features: Annotated[bool, typer.Option("--features", help="With the features (JSON and CSV).")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Answer as CSV.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Decisions with their outcomes, newest first, as a table, JSON or CSV."""
+    if limit > MOST and not as_csv:
+        raise typer.BadParameter(f"{limit} is more than {MOST}; only --csv gives as many.", param_hint="--limit")
     with assembled() as assembly:
         name = strategy or assembly.settings.strategy
         assembly.database.read(get_strategy, name, settings=assembly.settings)

@@ -60,6 +60,27 @@ def test_import_takes_any_number_of_rows(migrated: Any, tmp_path: Path) -> None:
     assert [one["index"] for one in told["rejected"]] == [5050]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--limit", "1000"], 0),
+        (["--limit", "1001"], 2),
+        (["--limit", "99999999999999999999"], 2),
+        (["--csv", "--limit", "1000000"], 0),
+        (["--csv", "--limit", "1000001"], 2),
+        (["--csv", "--limit", "99999999999999999999"], 2),
+    ],
+)
+def test_more_samples_than_a_page_are_for_csv_and_a_number_without_end_for_nobody(
+    migrated: Any, arguments: list[str], code: int
+) -> None:
+    answer = migrated("samples", *arguments)
+
+    assert answer.code == code
+    assert answer.err.count("\n") == (code != 0)
+    assert ("--limit" in answer.err) == (code != 0)
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"samples": {}}', '{"samples": [1]}', "{", '{"rows": []}'])
 def test_a_file_of_another_form_is_one_sentence(migrated: Any, tmp_path: Path, content: str) -> None:
     file = tmp_path / "rows.json"
