@@ -137,11 +137,11 @@ def _active(session: Session, strategy: str) -> Published | None:
 
 
 def _earlier(session: Session, strategy: str, active_id: int) -> Iterator[Published]:
-    """Versions trained before the active one: those a person once activated first, then those nobody refuses."""
+    """Versions trained before the active one, newest first; of those that no person ever activated not the refused."""
     query = (
         select(*COLUMNS)
         .where(AIModelVersion.strategy == strategy, AIModelVersion.id < active_id)
         .where(AIModelVersion.activated_at.is_not(None) | AIModelVersion.verdict.not_in(NEVER_BY_ITSELF))
-        .order_by(AIModelVersion.activated_at.is_(None), AIModelVersion.id.desc())
+        .order_by(AIModelVersion.id.desc())
     )
     yield from session.execute(query)

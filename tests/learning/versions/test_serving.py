@@ -2,13 +2,16 @@
 
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
-from sqlalchemy import event
+import pytest
+from sqlalchemy import event, update
+from sqlalchemy.orm import Session
 
 from backend.learning.versions.activation import ActivationRequest, activate, deactivate
 from backend.learning.versions.serving import MAX_MODELS, Serving
+from backend.models import AIModelVersion
 from tests.learning.versions.house import House
 
 Train = Callable[[int], list[str]]
@@ -22,6 +25,16 @@ def turn_on(house: House, version_id: str) -> None:
 def restart(house: House) -> None:
     """Forget everything this process holds in memory."""
     house.serving = Serving(house.store)
+
+
+def set_verdict(session: Session, version_id: str, verdict: str) -> None:
+    change = update(AIModelVersion).where(AIModelVersion.version_id == version_id)
+    session.execute(change.values(verdict=verdict))
+
+
+def set_activated(session: Session, version_id: str, at: datetime) -> None:
+    change = update(AIModelVersion).where(AIModelVersion.version_id == version_id)
+    session.execute(change.values(activated_at=at))
 
 
 def test_nothing_serves_before_an_activation(house: House, trained: Train) -> None:
@@ -90,16 +103,33 @@ def test_a_damaged_active_file_lets_the_newest_earlier_version_serve_under_its_o
     assert (state.active_version_id, state.serving_version_id, state.degraded) == (third, second, True)
 
 
-def test_a_version_a_person_activated_comes_before_a_newer_one_nobody_did(house: House, trained: Train) -> None:
+def test_the_newest_earlier_version_stands_in_whether_or_not_a_person_once_activated_it(
+    house: House, trained: Train
+) -> None:
     first, second, third = trained(3)
     turn_on(house, first)
     turn_on(house, third)
     house.store.path_of(third).unlink()
     restart(house)
 
-    assert house.served() == first
-    house.store.path_of(first).unlink()
+    assert house.served() == second
+    house.store.path_of(second).unlink()
     restart(house)
+    assert house.served() == first
+
+
+@pytest.mark.parametrize("verdict", ["degenerate", "suspected_leakage"])
+def test_a_refused_version_stands_in_only_where_a_person_once_activated_it(
+    house: House, trained: Train, verdict: str
+) -> None:
+    first, second, third = trained(3)
+    house.database.write(set_verdict, second, verdict)
+    turn_on(house, third)
+    house.store.path_of(third).unlink()
+    restart(house)
+
+    assert house.served() == first
+    house.database.write(set_activated, second, house.time)
     assert house.served() == second
 
 
