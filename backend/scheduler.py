@@ -110,9 +110,9 @@ def build_scheduler(context: SchedulerContext) -> BackgroundScheduler:
 
 
 def settle_waiting(service: RetrainService) -> None:
-    """Outcomes of bots' decisions whose horizon has passed; the trader settles its own in market time."""
+    """Outcomes of bots' decisions whose horizon has passed; what a trader's market prices, the trader settles."""
     now = service.wall()
-    waiting = service.database.read(waiting_strategies, now)
+    waiting = service.database.read(waiting_strategies, now, market=service.settings.market)
     if waiting:
         service.database.write(settle_strategies, waiting, settings=service.settings, now=now)
 

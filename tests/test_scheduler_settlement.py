@@ -1,6 +1,8 @@
 """The settlement job: what bots' decisions earned, without any call of theirs."""
 
-from datetime import timedelta
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,10 +15,12 @@ from backend.clock import to_ms
 from backend.database import Database
 from backend.learning.decisions.record import NewDecision, record
 from backend.learning.decisions.strategies import ensure_strategy
+from backend.learning.versions.store import ArtifactStore
+from backend.learning.versions.trainer import InProcessTrainer
 from backend.market import candles as candle_store
 from backend.models import AITrainingSample
-from backend.scheduler import settle_waiting
-from backend.settings import load_settings
+from backend.scheduler import build_scheduler, settle_waiting
+from backend.settings import Settings, load_settings
 
 DECISION = {"feature_names": ("alpha",), "features": np.ones(1, dtype=np.float32), "forecast": None}
 ANSWER = {"model_version": None, "reason": None, "explored": False, "propensity": None, "body_hash": "posted"}
@@ -43,3 +47,51 @@ def test_a_bots_decision_is_settled_from_the_candles_of_the_markets_feed(databas
 
     sample = database.read(lambda session: session.scalars(select(AITrainingSample)).one().forward_return)
     assert sample == 0.02
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the scheduler needs of a service, its clock standing still."""
+
+    database: Database
+    settings: Settings
+    store: ArtifactStore
+    trainer: InProcessTrainer
+    now: datetime
+
+    def clock(self) -> datetime:
+        return self.now
+
+
+def test_a_decision_that_nobody_prices_becomes_unobservable_with_the_market_off(
+    database: Database, settings: Settings, now: Any
+) -> None:
+    """Whether the bot told a price, or left it to a market that runs no more."""
+
+    def prepare(session: Session) -> None:
+        for market, price in (("external", 100.0), ("simulated", None)):
+            strategy, _ = ensure_strategy(session, market, market=market, settings=settings, now=now, actor="test")
+            for decision_id, age in (("passed", 66), ("waiting", 64)):
+                told = (decision_id, "BTCUSDC", now - timedelta(minutes=age), price)
+                record(session, strategy, [NewDecision(*told, action="BUY", **DECISION, **ANSWER)], now=now)  # type: ignore[arg-type]
+
+    def states(session: Session) -> list[tuple[str, str, str]]:
+        row = AITrainingSample
+        found = session.execute(select(row.strategy, row.decision_id, row.state).order_by(row.id))
+        return [(strategy, decision_id, state) for strategy, decision_id, state in found]
+
+    database.write(prepare)
+    store = ArtifactStore(settings.model_dir)
+    scheduler = build_scheduler(Service(database, settings, store, InProcessTrainer(), now))
+
+    scheduler.start()
+    deadline = time.monotonic() + 10
+    while "unobservable" not in str(database.read(states)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    scheduler.shutdown(wait=True)
+
+    assert database.read(states) == [
+        (strategy, decision_id, state)
+        for strategy in ("external", "simulated")
+        for decision_id, state in (("passed", "unobservable"), ("waiting", "pending"))
+    ]

@@ -101,7 +101,10 @@ def post_decisions_or_one(
 def post_execution(
     decision_id: DecisionIdPath, body: ExecutionIn, context: ContextDep, strategy: StrategyQuery = None
 ) -> SampleOut:
-    """Fills of different `fill_id` add up to one position; the same fill again changes nothing."""
+    """Fills of different `fill_id` add up to one position, also once it has begun to leave, until it is closed.
+
+    The same fill again changes nothing. An `entry_time` more than 60 s before the decision is kept with a `warning`.
+    """
     execution = outcomes.Execution(**body.model_dump())
     return SampleOut.model_validate(context.database.write(_execute, context, strategy, decision_id, execution))
 
@@ -117,7 +120,8 @@ def post_outcome(
 ) -> SampleOut:
     """Closed when the entered quantity has left or `final` says so; P&L and labels are computed here.
 
-    `fees`, when given, are those of both legs. A decision never executed needs `side`, `entry_price` and `quantity`.
+    `fees`, when given, are those of both legs; a part without carries its share of the entry's.
+    A decision never executed needs `side`, `entry_price` and `quantity`.
     """
     outcome = outcomes.Outcome(**body.model_dump())
     return SampleOut.model_validate(context.database.write(_close, context, strategy, decision_id, outcome))
@@ -128,8 +132,7 @@ def post_outcome(
 )
 def get_decision(decision_id: DecisionIdPath, context: ContextDep, strategy: StrategyQuery = None) -> SampleOut:
     """The decision with its outcome so far."""
-    found = context.database.read(queries.get_decision, strategy or DEFAULT_STRATEGY, decision_id)
-    return SampleOut.model_validate(found)
+    return SampleOut.model_validate(context.database.read(_get, context, strategy, decision_id))
 
 
 @router.get("/decisions", operation_id="listDecisions", summary="List decisions", responses=problems(404))
@@ -176,26 +179,30 @@ def _request_id() -> str | None:
     return get_contextvars().get("request_id")
 
 
+def _named(session: Session, context: AppContext, strategy: str | None) -> str:
+    """The strategy of a bot's call; 404 with the nearest name where there is none such."""
+    name = strategy or DEFAULT_STRATEGY
+    get_strategy(session, name, settings=context.settings)
+    return name
+
+
+def _get(session: Session, context: AppContext, strategy: str | None, decision_id: str) -> dict[str, Any]:
+    return queries.get_decision(session, _named(session, context, strategy), decision_id)
+
+
 def _execute(
     session: Session, context: AppContext, strategy: str | None, decision_id: str, execution: outcomes.Execution
 ) -> dict[str, Any]:
-    sample = outcomes.record_execution(
-        session, strategy or DEFAULT_STRATEGY, decision_id, execution, now=context.clock()
-    )
+    name = _named(session, context, strategy)
+    sample = outcomes.record_execution(session, name, decision_id, execution, now=context.clock())
     return queries.sample_dict(sample)
 
 
 def _close(
     session: Session, context: AppContext, strategy: str | None, decision_id: str, outcome: outcomes.Outcome
 ) -> dict[str, Any]:
-    sample = outcomes.record_outcome(
-        session,
-        strategy or DEFAULT_STRATEGY,
-        decision_id,
-        outcome,
-        now=context.clock(),
-        cost=context.settings.cost,
-    )
+    name, cost = _named(session, context, strategy), context.settings.cost
+    sample = outcomes.record_outcome(session, name, decision_id, outcome, now=context.clock(), cost=cost)
     return queries.sample_dict(sample)
 
 

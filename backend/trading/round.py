@@ -21,7 +21,7 @@ from backend.clock import iso
 from backend.errors import ConflictError
 from backend.learning.decisions.decide import Decided, DecisionContext, Observation, decide
 from backend.learning.decisions.record import NewDecision, record
-from backend.learning.decisions.settle import settle_due
+from backend.learning.decisions.settle import settle_due, settle_followers
 from backend.learning.versions.serving import ServingModel
 from backend.market import candles as store
 from backend.market.feed import CandleRound
@@ -148,14 +148,7 @@ class Trader:
         entered, left = broker.entered, broker.left
         store.append_round(session, self._market, self.feed.timeframe, one)
         broker.trade(one.close_time - self.timeframe, one.candles)
-        settled = settle_due(
-            session,
-            strategy,
-            market_time=one.close_time,
-            costs=self._terms,
-            markets=(self._market,),
-            now=self._context.clock(),
-        )
+        settled = self._settle(session, strategy, one.close_time)
         self._record(session, strategy, broker, answers)
         counts = Counter(answer.choice.action for _, _, answer in answers)
         return RoundResult(
@@ -165,6 +158,13 @@ class Trader:
             left=broker.left - left,
             settled=settled,
         )
+
+    def _settle(self, session: Session, strategy: Strategy, market_time: datetime) -> int:
+        """Settle, in market time, the trader's own rows and those of bots that its market prices."""
+        terms, market, now = self._terms, self._market, self._context.clock()
+        own = settle_due(session, strategy, market_time=market_time, costs=terms, markets=(market,), now=now)
+        settings = self._context.settings
+        return own + settle_followers(session, market, settings=settings, market_time=market_time, costs=terms, now=now)
 
     def _record(self, session: Session, strategy: Strategy, broker: PaperBroker, answers: Sequence[Answer]) -> None:
         if not answers:

@@ -224,6 +224,24 @@ def test_bots_calls_use_default_and_the_others_the_configured_strategy(tmp_path:
         assert client.get("/ai/status").json()["strategy"] == "mine"
 
 
+def test_the_strategies_that_always_exist_lack_only_the_decision(tmp_path: Path) -> None:
+    with open_client(settings_in(tmp_path, QT_STRATEGY="mine"), lambda: NOW) as client:
+        for strategy, reason in (
+            ("mine", "unknown_decision"),
+            ("default", "unknown_decision"),
+            ("nine", "unknown_strategy"),
+        ):
+            path, named = "/ai/decisions/bot-1", f"?strategy={strategy}"
+            answers = [
+                client.get(f"{path}{named}"),
+                client.post(f"{path}/execution{named}", json=ENTRY),
+                client.post(f"{path}/outcome{named}", json=EXIT),
+            ]
+            problems = [assert_problem(answer, 404, reason) for answer in answers]
+            if strategy == "nine":
+                assert {problem["nearest"] for problem in problems} == {"mine"}
+
+
 def test_rows_of_a_simulated_strategy_and_a_bots_never_mix(tmp_path: Path) -> None:
     settings = settings_in(tmp_path, QT_MARKET="simulated", QT_SYMBOLS="BTCUSDC", QT_MARKET_SPEED="1")
     with open_client(settings, lambda: NOW) as client:

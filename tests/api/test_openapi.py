@@ -136,3 +136,13 @@ def test_the_documentation_asks_for_the_token_and_reads_the_description(shared_c
 @pytest.mark.parametrize("path", ["/web/../main.py", "/web/%2e%2e/main.py", "/web/nothing.js", "/web/"])
 def test_only_the_pages_own_files_are_served(shared_client: TestClient, path: str) -> None:
     assert shared_client.get(path).status_code in (401, 404)
+
+
+def test_the_ends_of_a_span_of_samples_are_said_to_be_included(document: dict[str, Any]) -> None:
+    told = {
+        parameter["name"]: parameter["description"]
+        for parameter in document["paths"]["/ai/training-samples"]["get"]["parameters"]
+        if parameter["name"] in ("since", "until")
+    }
+
+    assert told == {"since": "Decided at or after this time.", "until": "Decided at or before this time."}

@@ -31,7 +31,7 @@ class SampleSelection(BaseModel):
     model_version: VersionIdField | None = Field(None, description="Samples this version decided.")
     outcome_known: bool | None = Field(None, description="`true`: only with a known outcome; `false`: only without.")
     since: Timestamp | None = Field(None, description="Decided at or after this time.")
-    until: Timestamp | None = Field(None, description="Decided before this time.")
+    until: Timestamp | None = Field(None, description="Decided at or before this time.")
     features: bool = Field(False, description="Add each sample's `features` and `feature_names`.")
     limit: int = Field(50, ge=1, le=1000)
     cursor: str | None = Field(None, pattern=CURSOR_PATTERN, description="`next_cursor` of the page before.")

@@ -1,5 +1,6 @@
-"""Fills of one leg: repeats recognised, distinct ones added up."""
+"""Fills of one leg: repeats recognised, distinct ones added up, in whatever order they arrive."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,11 +30,15 @@ class NewFill:
 
 @dataclass(frozen=True, slots=True)
 class LegTotal:
-    """A leg's fills together: volume-weighted price, summed quantity and fees, first and last time."""
+    """A leg's fills together: volume-weighted price, summed quantity and fees, first and last time.
+
+    ``fees`` are those that were told, None where no fill told any; ``fees_known`` where every fill told its own.
+    """
 
     price: float
     quantity: float
     fees: float | None
+    fees_known: bool
     first_at: datetime
     last_at: datetime
 
@@ -80,16 +85,41 @@ def add_fill(session: Session, sample: AITrainingSample, new: NewFill) -> None:
     session.flush()
 
 
+def quantity_of(fills: Sequence[Fill]) -> float:
+    """What the fills moved together."""
+    return math.fsum(fill.quantity or 0.0 for fill in fills)
+
+
 def total(fills: Sequence[Fill]) -> LegTotal:
-    """The leg as one; ``fees`` is None where no fill told any."""
-    quantity = sum(fill.quantity or 0.0 for fill in fills)
+    """The leg as one. Sums are exact before they are rounded, so that the order of arrival does not matter."""
+    quantity = quantity_of(fills)
     known = [fill.fees for fill in fills if fill.fees is not None]
     return LegTotal(
         price=fills[0].price
         if len({fill.price for fill in fills}) == 1
-        else sum(fill.price * (fill.quantity or 0.0) for fill in fills) / quantity,
+        else math.fsum(fill.price * (fill.quantity or 0.0) for fill in fills) / quantity,
         quantity=quantity,
-        fees=sum(known) if known else None,
+        fees=math.fsum(known) if known else None,
+        fees_known=len(known) == len(fills),
         first_at=min(fill.filled_at for fill in fills),
         last_at=max(fill.filled_at for fill in fills),
     )
+
+
+def fees_of_trade(entries: Sequence[Fill], exits: Sequence[Fill]) -> tuple[float, bool]:
+    """The fees of what has left, and whether they are known.
+
+    An exit fill that tells fees tells those of both legs of its part. One that tells none carries its part's share
+    of the entry's fees, so that a trade which ends before all has left carries only the share of what did.
+
+    They are known where every exit fill told its fees; or where none did and every entry fill did: such a sender
+    tells its fees at the entry. Where only some exit fills told theirs, the others left something out.
+    """
+    entered = total(entries)
+    told = [fill.fees for fill in exits if fill.fees is not None]
+    untold = [fill for fill in exits if fill.fees is None]
+    share = quantity_of(untold) / entered.quantity
+    if abs(share - 1.0) <= QUANTITY_TOLERANCE:
+        share = 1.0
+    known = not untold or (not told and entered.fees_known)
+    return math.fsum([*told, share * (entered.fees or 0.0)]), known

@@ -13,7 +13,13 @@ from sqlalchemy.orm import Session
 from ai_engine import labels
 from backend.errors import InvalidInputError, QuantumTraderError
 from backend.learning.decisions.import_rows import ImportRow, Terms, parse
-from backend.learning.decisions.labelling import label_counterfactual, label_executed, trade_log
+from backend.learning.decisions.labelling import (
+    label_counterfactual,
+    label_executed,
+    trade_log,
+    warn,
+    warn_of_early_times,
+)
 from backend.learning.decisions.strategies import (
     EXTERNAL,
     check_market,
@@ -121,11 +127,40 @@ def _without_known(
 
 
 def _same(sample: AITrainingSample, row: ImportRow) -> bool:
-    """Whether the stored decision is the one the row tells: the very row, or the same trade told otherwise."""
+    """Whether the stored decision is the one the row tells: the very row, or what this service answers of it."""
     if sample.body_hash == row.content:
         return True
-    stored = (sample.symbol, sample.timestamp, sample.predicted_action, sample.entry_price, sample.exit_price)
-    return stored == (row.symbol, row.times.timestamp, row.action, row.figures.entry_price, row.figures.exit_price)
+    figures, times = row.figures, row.times
+    told = {
+        "symbol": row.symbol,
+        "timestamp": times.timestamp,
+        "predicted_action": row.action,
+        "prediction_score": figures.prediction_score,
+        "prediction_confidence": figures.prediction_confidence,
+        "execution_side": row.side,
+        "entry_price": figures.entry_price,
+        "entry_time": times.entry_time,
+        "quantity": figures.quantity,
+        "exit_price": figures.exit_price,
+        "exit_time": times.exit_time,
+        "exit_reason": row.exit_reason,
+        "features_blob": _blob(row),
+    }
+    return (
+        all(getattr(sample, name) == value for name, value in told.items())
+        and _fees_told(sample) == figures.fees
+        and figures.realized_pnl in (None, sample.realized_pnl, sample.reported_pnl)
+        and tuple(sample.feature_schema.names) == row.names
+    )
+
+
+def _fees_told(sample: AITrainingSample) -> float | None:
+    """The fees that an answer about the row tells: 0 beside ``fees_known`` false stands for none."""
+    return sample.fees if sample.fees_known or sample.fees else None
+
+
+def _blob(row: ImportRow) -> bytes:
+    return np.ascontiguousarray(row.features, dtype="<f4").tobytes()
 
 
 def _store(session: Session, strategy: Strategy, rows: Sequence[ImportRow], terms: Terms) -> None:
@@ -152,7 +187,7 @@ def _sample(strategy: Strategy, schema: FeatureSchema, row: ImportRow, terms: Te
         explored=False,
         feature_schema=schema,
         feature_schema_id=schema.id,
-        features_blob=np.ascontiguousarray(row.features, dtype="<f4").tobytes(),
+        features_blob=_blob(row),
         body_hash=row.content,
         horizon_at=times.exit_time,
         executed=executed,
@@ -168,8 +203,10 @@ def _sample(strategy: Strategy, schema: FeatureSchema, row: ImportRow, terms: Te
         reported_pnl=figures.realized_pnl,
         created_at=terms.now,
     )
+    warn_of_early_times(sample, entry_time=times.entry_time)
     _label(sample, terms)
-    sample.warning = row.warning or sample.warning
+    if row.warning is not None:
+        warn(sample, row.warning)
     return sample
 
 

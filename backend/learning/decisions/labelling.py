@@ -1,6 +1,6 @@
 """What a row earned, written into the row: after a trade, or hypothetically where nobody traded."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from ai_engine import labels
@@ -12,6 +12,11 @@ LONG_ONLY = "long"
 RETURN_OUT_OF_BOUNDS = "return_out_of_bounds"
 PNL_TOLERANCE = 1e-3
 NOTIONAL_TOLERANCE = 1e-6
+CLOCKS_DIFFER = timedelta(seconds=60)
+EARLY_ENTRY = (
+    "entry_time lies more than 60 s before the decision's timestamp: check the sender's clock and decision_id."
+)
+EARLY_EXIT = "exit_time lies before the decision's timestamp: check the sender's clock and decision_id."
 
 
 class Costs(Protocol):
@@ -39,7 +44,7 @@ def label_executed(sample: AITrainingSample, *, now: datetime) -> None:
         sample.realized_pnl = labels.realized_pnl(
             side, quantity=quantity, entry_price=entry, exit_price=leave, fees=fees
         )
-        sample.warning = _pnl_warning(sample, quantity * entry)
+        _warn_of_pnl(sample, quantity * entry)
 
 
 def label_counterfactual(
@@ -64,6 +69,24 @@ def clear_outcome(sample: AITrainingSample) -> None:
     sample.exit_price = sample.exit_time = sample.exit_reason = sample.reported_pnl = None
     sample.outcome_known = False
     sample.outcome_recorded_at = None
+
+
+def warn(sample: AITrainingSample, warning: str) -> None:
+    """Say it beside whatever the row warns of already, once."""
+    if sample.warning is None:
+        sample.warning = warning
+    elif warning not in sample.warning:
+        sample.warning = f"{sample.warning} {warning}"
+
+
+def warn_of_early_times(
+    sample: AITrainingSample, *, entry_time: datetime | None = None, exit_time: datetime | None = None
+) -> None:
+    """Say where a trade was made before its decision: bots' clocks differ, and some report late."""
+    if entry_time is not None and entry_time < sample.timestamp - CLOCKS_DIFFER:
+        warn(sample, EARLY_ENTRY)
+    if exit_time is not None and exit_time < sample.timestamp:
+        warn(sample, EARLY_EXIT)
 
 
 def judge_plausibility(sample: AITrainingSample) -> None:
@@ -105,10 +128,12 @@ def _label(sample: AITrainingSample, label: float, source: LabelSource, now: dat
     sample.state = "closed"
 
 
-def _pnl_warning(sample: AITrainingSample, notional: float) -> str | None:
+def _warn_of_pnl(sample: AITrainingSample, notional: float) -> None:
     reported, computed = sample.reported_pnl, sample.realized_pnl
     if reported is None or computed is None:
-        return None
-    if abs(reported - computed) <= PNL_TOLERANCE * abs(computed) + NOTIONAL_TOLERANCE * notional:
-        return None
-    return f"The reported realized_pnl {reported!r} differs from the computed {computed!r}; the computed one is kept."
+        return
+    if abs(reported - computed) > PNL_TOLERANCE * abs(computed) + NOTIONAL_TOLERANCE * notional:
+        warn(
+            sample,
+            f"The reported realized_pnl {reported!r} differs from the computed {computed!r}; the computed one is kept.",
+        )

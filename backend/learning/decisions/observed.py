@@ -40,8 +40,8 @@ class DecisionBody:
     prediction_confidence: float | None = None
 
     def content_hash(self) -> str:
-        """The same for the same body, however its keys are ordered and its times written."""
-        return content_hash(asdict(self))
+        """The same for the same body, however its keys are ordered and its symbol and times written."""
+        return content_hash({**asdict(self), "symbol": self.symbol.replace("/", "")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +72,12 @@ def observe(body: DecisionBody, body_hash: str, *, timeframe: str, now: datetime
     if body.features is not None:
         names, features = feature_row(body.features)
         return Observed(body, body_hash, decision_id, symbol, timestamp or now, names, features, None)
-    closed = posted_candles(body.candles or (), timeframe, until=max(timestamp or now, now))
+    closed = posted_candles(body.candles or (), timeframe, until=now)
     seen = closed if timestamp is None else closed.upto(to_ms(timestamp))
+    until = min(timestamp or now, now)
     if len(seen) < WINDOW:
         raise InvalidInputError(
-            f"candles: features need {WINDOW} valid candles that had closed at {iso(timestamp or now)}; there are"
+            f"candles: features need {WINDOW} valid candles that had closed at {iso(until)}; there are"
             f" {len(seen)}. Send more history.",
             field="candles",
         )

@@ -15,8 +15,10 @@ from backend.learning.decisions.fills import (
     NewFill,
     add_fill,
     check_distinct,
+    fees_of_trade,
     fills_of,
     is_repeat,
+    quantity_of,
     total,
 )
 from backend.learning.decisions.labelling import (
@@ -25,8 +27,8 @@ from backend.learning.decisions.labelling import (
     judge_plausibility,
     label_executed,
     trade_log,
+    warn_of_early_times,
 )
-from backend.learning.decisions.strategies import DEFAULT, unknown_strategy
 from backend.learning.evidence.live_metrics import counted
 from backend.models import AITrainingSample, Strategy
 
@@ -66,14 +68,12 @@ class Outcome:
 
 
 def find_sample(session: Session, strategy: str, decision_id: str, *, lock: bool = False) -> AITrainingSample:
-    """The decision's row, on PostgreSQL locked against other writers if asked; 404 naming what does not exist."""
+    """The decision's row, on PostgreSQL locked against other writers if asked; 404 where there is none."""
     row = AITrainingSample
     query = select(row).where(row.strategy == strategy, row.decision_id == decision_id)
     sample = session.scalars(query.with_for_update(of=row) if lock else query).first()
     if sample is not None:
         return sample
-    if strategy != DEFAULT and session.get(Strategy, strategy) is None:
-        raise unknown_strategy(session, strategy)
     raise NotFoundError(
         f"Strategy {strategy!r} has no decision {decision_id!r}. Post it with POST /ai/decisions first.",
         reason="unknown_decision",
@@ -83,7 +83,10 @@ def find_sample(session: Session, strategy: str, decision_id: str, *, lock: bool
 def record_execution(
     session: Session, strategy: str, decision_id: str, execution: Execution, *, now: datetime
 ) -> AITrainingSample:
-    """Enter, or enter more; the same fill again changes nothing, and a counterfactual outcome gives way."""
+    """Enter, or enter more, while the decision is open; a fill may arrive after the exit has begun.
+
+    The same fill again changes nothing, and a counterfactual outcome gives way.
+    """
     _check_execution(execution, now)
     sample = find_sample(session, strategy, decision_id, lock=True)
     fills, content = fills_of(session, sample, "entry"), _content(execution)
@@ -104,8 +107,10 @@ def record_execution(
     )
     add_fill(session, sample, new)
     entered = total(fills_of(session, sample, "entry"))
-    sample.entry_price, sample.quantity, sample.entry_time = entered.price, entered.quantity, entered.first_at
-    sample.fees, sample.fees_known = entered.fees or 0.0, entered.fees is not None
+    sample.entry_price, sample.quantity = entered.price, entered.quantity
+    sample.entry_time = min(sample.entry_time or entered.first_at, entered.first_at)
+    sample.fees, sample.fees_known = entered.fees or 0.0, entered.fees_known
+    warn_of_early_times(sample, entry_time=sample.entry_time)
     session.flush()
     return sample
 
@@ -191,14 +196,11 @@ def _check_may_enter(session: Session, sample: AITrainingSample, execution: Exec
             f"Decision {sample.decision_id!r} entered with {sample.execution_side}; a fill cannot turn its side.",
             reason="side_conflict",
         )
-    if fills_of(session, sample, "exit"):
-        raise ConflictError(
-            f"Decision {sample.decision_id!r} has begun to leave; it cannot enter more.", reason="already_leaving"
-        )
 
 
 def _begin_trade(sample: AITrainingSample, side: str) -> None:
     clear_outcome(sample)
+    sample.entry_time = sample.warning = None
     sample.executed, sample.execution_side, sample.state = True, side, "open"
 
 
@@ -210,7 +212,8 @@ def _entry_of(sample: AITrainingSample, outcome: Outcome) -> Execution:
             " and quantity with the outcome.",
             reason="not_executed",
         )
-    return Execution(outcome.side, outcome.entry_price, quantity, outcome.entry_time or sample.timestamp)
+    entry_time = outcome.entry_time or min(sample.timestamp, outcome.exit_time or sample.timestamp)
+    return Execution(outcome.side, outcome.entry_price, quantity, entry_time)
 
 
 def _check_agrees(sample: AITrainingSample, outcome: Outcome) -> None:
@@ -228,7 +231,7 @@ def _check_agrees(sample: AITrainingSample, outcome: Outcome) -> None:
 
 
 def _leave(session: Session, sample: AITrainingSample, outcome: Outcome, content: str, now: datetime) -> None:
-    left = sum(fill.quantity or 0.0 for fill in fills_of(session, sample, "exit"))
+    left = quantity_of(fills_of(session, sample, "exit"))
     entered = float(sample.quantity or 0.0)
     quantity = entered - left if outcome.quantity is None else outcome.quantity
     if left + quantity > entered * (1 + QUANTITY_TOLERANCE):
@@ -241,23 +244,24 @@ def _leave(session: Session, sample: AITrainingSample, outcome: Outcome, content
     exit_time = _exit_time(session, sample, outcome, now)
     new = NewFill("exit", outcome.fill_id, outcome.exit_price, quantity, outcome.fees, exit_time, content)
     add_fill(session, sample, new)
+    warn_of_early_times(sample, exit_time=exit_time)
     if outcome.realized_pnl is not None:
         sample.reported_pnl = (sample.reported_pnl or 0.0) + outcome.realized_pnl
     sample.exit_reason = outcome.exit_reason or sample.exit_reason
 
 
 def _exit_time(session: Session, sample: AITrainingSample, outcome: Outcome, now: datetime) -> datetime:
-    """When it left, not before it entered; an entry time that nobody told gives way to the decision's."""
+    """When it left, not before it entered; an entry time that nobody told gives way to the decision's, or to it."""
     entry_time = sample.entry_time or sample.timestamp
     if outcome.exit_time is None:
         return max(now, entry_time)
     if outcome.exit_time >= entry_time:
         return outcome.exit_time
-    if outcome.exit_time < sample.timestamp or _entry_time_was_told(session, sample):
+    if _entry_time_was_told(session, sample):
         raise InvalidInputError(
             f"exit_time lies before entry_time {iso(entry_time)}. Correct the one that is wrong.", field="exit_time"
         )
-    sample.entry_time = sample.timestamp
+    sample.entry_time = min(sample.timestamp, outcome.exit_time)
     return outcome.exit_time
 
 
@@ -279,8 +283,7 @@ def _close_if_left(session: Session, sample: AITrainingSample, outcome: Outcome,
     with counted(session, [sample], cost):
         sample.exit_price, sample.exit_time = left.price, left.last_at
         sample.quantity = entered if all_left else left.quantity
-        if left.fees is not None:
-            sample.fees, sample.fees_known = left.fees, True
+        sample.fees, sample.fees_known = fees_of_trade(fills_of(session, sample, "entry"), fills)
         label_executed(sample, now=now)
         judge_plausibility(sample)
     session.add(trade_log(sample))

@@ -142,7 +142,7 @@ def _fed(session: Session, strategy: Strategy, symbols: Iterable[str], settings:
 def _observed(body: DecisionBody, known: _Known, settings: Settings, now: datetime) -> Observed | Result:
     body_hash = body.content_hash()
     if body.decision_id is not None and body.decision_id in known.answers:
-        return repeat(body.decision_id, body_hash, known.answers[body.decision_id])
+        return repeat(body, body_hash, known.answers[body.decision_id])
     try:
         timeframe = known.strategy.timeframe if known.strategy else settings.timeframe
         observed = observe(body, body_hash, timeframe=timeframe, now=now)

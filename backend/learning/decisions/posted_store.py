@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from backend.clock import from_ms
 from backend.errors import ConflictError, QuantumTraderError
 from backend.learning.decisions.decide import Decided
-from backend.learning.decisions.observed import Observed
+from backend.learning.decisions.observed import DecisionBody, Observed
 from backend.learning.decisions.prices import markets_of, posted_market
 from backend.learning.decisions.queries import decision_dict
 from backend.learning.decisions.record import NewDecision, record
@@ -73,15 +73,21 @@ def first_answer(session: Session, sample: AITrainingSample) -> StoredAnswer:
     return StoredAnswer(sample.body_hash, told)
 
 
-def repeat(decision_id: str, body_hash: str, answer: StoredAnswer) -> Result:
+def repeat(body: DecisionBody, body_hash: str, answer: StoredAnswer) -> Result:
     """The first answer to a body that was posted before; a different body under its id is a conflict."""
     if answer.body_hash != body_hash:
+        decision_id = body.decision_id
         return ConflictError(
             f"Decision {decision_id!r} is stored with another body. A decision is posted once; use another id.",
             reason="decision_conflict",
             decision_id=decision_id,
         )
-    return PostedDecision(200, answer.told)
+    return _posted(200, body, answer)
+
+
+def _posted(status_code: int, body: DecisionBody, answer: StoredAnswer) -> PostedDecision:
+    """The answer with the price as it was posted: the row's may have been looked up later."""
+    return PostedDecision(status_code, {**answer.told, "price": body.price})
 
 
 def store(session: Session, writing: Writing, items: Sequence[Accepted | Result]) -> list[Result]:
@@ -101,11 +107,11 @@ def store(session: Session, writing: Writing, items: Sequence[Accepted | Result]
             fresh[item.observed.decision_id] = (index, item)
     if fresh:
         known |= _record(session, writing, [item for _, item in fresh.values()])
-    for decision_id, (index, _) in fresh.items():
-        results[index] = PostedDecision(201, first_answer(session, known[decision_id]).told)
+    for decision_id, (index, item) in fresh.items():
+        results[index] = _posted(201, item.observed.body, first_answer(session, known[decision_id]))
     for index, item in repeated:
-        decision_id = item.observed.decision_id
-        results[index] = repeat(decision_id, item.observed.body_hash, first_answer(session, known[decision_id]))
+        answer = first_answer(session, known[item.observed.decision_id])
+        results[index] = repeat(item.observed.body, item.observed.body_hash, answer)
     return [results[index] for index in range(len(items))]
 
 
@@ -140,6 +146,7 @@ def _record(session: Session, writing: Writing, items: Sequence[Accepted]) -> di
 
 def _new_decision(item: Accepted) -> NewDecision:
     observed, decided = item.observed, item.decided
+    decided_by_bot = observed.body.predicted_action is not None
     return NewDecision(
         decision_id=observed.decision_id,
         symbol=observed.symbol,
@@ -152,9 +159,9 @@ def _new_decision(item: Accepted) -> NewDecision:
         model_version=decided.model_version,
         reason=decided.choice.reason,
         explored=decided.choice.explored,
-        propensity=None if observed.body.predicted_action is not None else decided.choice.propensity,
+        propensity=None if decided_by_bot else decided.choice.propensity,
         body_hash=observed.body_hash,
-        confidence=observed.body.prediction_confidence,
+        confidence=observed.body.prediction_confidence if decided_by_bot else None,
     )
 
 

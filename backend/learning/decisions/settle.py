@@ -2,13 +2,16 @@
 
 ``settle_due`` sweeps rows whose horizon has passed; ``settle_prices`` reacts, in the transaction that stores a
 price, to every row that it can settle or that it dates better. Imported rows are never touched.
+
+A strategy that trades goes by its own market's time. The others whose prices are a market's candles go by that
+market's time, each round (``settle_followers``); all that no running market prices go by the wall clock.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, or_, select, tuple_
+from sqlalchemy import ColumnElement, Exists, Select, and_, or_, select, tuple_
 from sqlalchemy.orm import Session, defer, lazyload
 
 from ai_engine import labels
@@ -17,11 +20,12 @@ from backend.learning.decisions.labelling import Costs, judge_plausibility, labe
 from backend.learning.decisions.prices import HorizonPrices, Quote, markets_of
 from backend.learning.decisions.strategies import CLOSED_MARKETS, horizon_of, timeframe_of
 from backend.learning.evidence.live_metrics import counted
-from backend.models import AITrainingSample, Strategy
+from backend.models import AITrainingSample, Feed, Strategy
 from backend.settings import Settings
 
 UNOBSERVABLE = "unobservable"
 CHUNK = 1_000
+AT_WORK = ("warming", "running", "stale")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +98,31 @@ def settle_symbol(
     return _settle(session, terms, rows, passed=market_time - terms.timeframe)
 
 
-def waiting_strategies(session: Session, now: datetime) -> list[str]:
-    """Strategies with rows to settle that go by the wall clock; feeds settle their own in market time."""
-    row = AITrainingSample
-    due = select(row.id).where(
-        row.strategy == Strategy.name, row.origin == "decision", row.horizon_at <= now, *_unsettled()
-    )
-    query = select(Strategy.name).where(Strategy.market.not_in(CLOSED_MARKETS), due.exists())
+def waiting_strategies(session: Session, now: datetime, *, market: str) -> list[str]:
+    """Strategies with rows to settle that go by the wall clock; ``market`` is the one that runs here.
+
+    A simulated or replayed market settles in its own time, also after a pause. Only where it runs no more, and no
+    trader of the strategy will take it up again, nobody will ever price what is left.
+    """
+    left_over = and_(Strategy.market != market, ~_feed_of().exists())
+    by_the_clock = or_(Strategy.market.not_in(CLOSED_MARKETS), left_over)
+    query = select(Strategy.name).where(by_the_clock, _has_rows(AITrainingSample.horizon_at <= now))
     return list(session.scalars(query.order_by(Strategy.name)))
+
+
+def settle_followers(
+    session: Session, market: str, *, settings: Settings, market_time: datetime, costs: Costs, now: datetime
+) -> int:
+    """``settle_due`` for every strategy whose prices are the market's candles, but for those of traders at work."""
+    row = AITrainingSample
+    at_work = _feed_of().where(Feed.state.in_(AT_WORK)).exists()
+    waiting = _has_rows(or_(row.horizon_at <= market_time, and_(row.price.is_(None), row.timestamp < market_time)))
+    settled = 0
+    for strategy in session.scalars(select(Strategy).where(~at_work, waiting).order_by(Strategy.name)).all():
+        markets = markets_of(strategy, settings)
+        if market in markets:
+            settled += settle_due(session, strategy, market_time=market_time, costs=costs, markets=markets, now=now)
+    return settled
 
 
 def settle_strategies(session: Session, names: Iterable[str], *, settings: Settings, now: datetime) -> int:
@@ -157,6 +178,17 @@ def _rows(strategy: Strategy) -> Select[AITrainingSample]:
 
 def _due(strategy: Strategy, market_time: datetime) -> Select[AITrainingSample]:
     return _rows(strategy).where(AITrainingSample.horizon_at <= market_time, *_unsettled())
+
+
+def _has_rows(which: ColumnElement[bool]) -> Exists:
+    """Whether the strategy has decisions of that kind that are neither settled nor given up."""
+    row = AITrainingSample
+    return select(row.id).where(row.strategy == Strategy.name, row.origin == "decision", which, *_unsettled()).exists()
+
+
+def _feed_of() -> Select[str]:
+    """The strategy's own feed: that of the trader that trades it."""
+    return select(Feed.strategy).where(Feed.strategy == Strategy.name)
 
 
 def _unsettled() -> tuple[ColumnElement[bool], ...]:

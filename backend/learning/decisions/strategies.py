@@ -51,7 +51,7 @@ def get_strategy(session: Session, name: str, *, settings: Settings) -> Strategy
     raise unknown_strategy(session, name, also=(DEFAULT, settings.strategy))
 
 
-def unknown_strategy(session: Session, name: str, *, also: Iterable[str] = (DEFAULT,)) -> NotFoundError:
+def unknown_strategy(session: Session, name: str, *, also: Iterable[str]) -> NotFoundError:
     """The error for a strategy that does not exist, with the nearest name that does."""
     known = sorted({*session.scalars(select(Strategy.name)), *also})
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)

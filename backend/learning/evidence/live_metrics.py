@@ -36,13 +36,14 @@ NOTHING = Contribution()
 
 
 def contribution(sample: AITrainingSample, cost: float) -> Contribution:
-    """What the row counts for now; ``cost`` is the round trip as a fraction: smaller moves are neutral."""
-    if sample.quarantine_reason is not None:
-        return NOTHING
+    """What the row counts for now; ``cost`` is the round trip as a fraction: smaller moves are neutral.
+
+    A quarantined row says nothing about the forecast. Its trade was made all the same: its money counts.
+    """
     traded = bool(sample.executed and sample.outcome_known)
     pnl = (sample.realized_pnl or 0.0) if traded else 0.0
     moved = sample.forward_return
-    if moved is None:
+    if moved is None or sample.quarantine_reason is not None:
         return Contribution(trades=int(traded), pnl=pnl)
     neutral = abs(moved) <= cost
     correct = not neutral and (sample.prediction_score or 0.0) * moved > 0
@@ -99,11 +100,10 @@ def _apply(session: Session, version_id: str, move: Contribution) -> None:
 def recompute(session: Session, version_id: str, cost: float) -> dict[str, Any]:
     """The counters of a version, from its rows alone, in SQL."""
     row = AITrainingSample
-    kept = row.quarantine_reason.is_(None)
-    matured = and_(kept, row.forward_return.is_not(None))
+    matured = and_(row.quarantine_reason.is_(None), row.forward_return.is_not(None))
     neutral = and_(matured, func.abs(row.forward_return) <= cost)
     correct = and_(matured, func.abs(row.forward_return) > cost, row.prediction_score * row.forward_return > 0)
-    traded = and_(kept, row.executed, row.outcome_known)
+    traded = and_(row.executed, row.outcome_known)
     counts = [func.coalesce(func.sum(case((rule, 1), else_=0)), 0) for rule in (matured, neutral, correct, traded)]
     pnl = func.coalesce(func.sum(case((traded, row.realized_pnl), else_=0.0)), 0.0)
     query = select(func.count(), *counts, pnl).where(row.model_version == version_id)

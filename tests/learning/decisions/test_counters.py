@@ -284,11 +284,12 @@ def _check_row(sample: AITrainingSample, fills: list[Fill], logged: bool, sides:
         return
     side = 1 if sample.execution_side == "BUY" else -1
     exit_price = sum(fill.price * fill.quantity for fill in exits) / left
-    told = [fill.fees for fill in exits if fill.fees is not None] or [
-        fill.fees for fill in entries if fill.fees is not None
-    ]
-    fees = math.fsum(told)
-    assert (sample.fees, sample.fees_known) == (pytest.approx(fees), bool(told))
+    entry_fees = math.fsum(fill.fees or 0.0 for fill in entries)
+    untold = [fill for fill in exits if fill.fees is None]
+    fees = math.fsum(fill.fees or 0.0 for fill in exits)
+    fees += entry_fees / quantity * sum(fill.quantity for fill in untold)
+    nothing_left_out = untold in ([], exits) and (not untold or all(fill.fees is not None for fill in entries))
+    assert (sample.fees, sample.fees_known) == (pytest.approx(fees), nothing_left_out)
     assert sample.exit_price == pytest.approx(exit_price)
     assert sample.market_return == pytest.approx(exit_price / sample.entry_price - 1)
     net = side * sample.market_return - fees / (left * sample.entry_price)

@@ -310,17 +310,80 @@ def test_other_content_under_a_known_id_is_refused(bring: Import) -> None:
     assert (batch.accepted, batch.rejected[0]["index"]) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"quantity": 0.2, "realized_pnl": None},
+        {"quantity": None, "realized_pnl": None},
+        {"predicted_action": "HOLD", "execution_side": "SELL", "target_label": None, "realized_pnl": None},
+        {"execution_side": "SELL", "target_label": None, "realized_pnl": None},
+        {"entry_time": "2025-11-12T10:31:00Z"},
+        {"exit_time": "2025-11-12T12:31:00Z"},
+        {"fees": 0.5},
+        {"fees": 0.0},
+        {"exit_reason": "stop"},
+        {"prediction_confidence": 0.5},
+        {"realized_pnl": 49.0},
+        {"features": {"rsi_14": 61.5, "atr_14": 0.013}},
+        {"symbol": "ETHUSDC"},
+    ],
+)
+def test_any_other_content_under_a_known_id_is_refused_in_one_batch_and_in_two(
+    bring: Import, told: Any, changed: dict[str, Any]
+) -> None:
+    row = {**ROW, "decision_id": "one"}
+    bring(row)
+    before = told()
+
+    later = bring({**row, **changed})
+    batch = bring({**row, "decision_id": "two"}, {**row, **changed, "decision_id": "two"})
+
+    assert (later.duplicates, [one["index"] for one in later.rejected]) == (0, [0])
+    assert "other content" in later.rejected[0]["reason"]
+    assert (batch.accepted, batch.duplicates, [one["index"] for one in batch.rejected]) == (1, 0, [1])
+    assert [sample for sample in told() if sample["decision_id"] == "one"] == before
+
+
+def exported(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows as a client would send them back."""
+    return [
+        {name: value for name, value in sample.items() if name not in ("features", "feature_names")}
+        | {"features": dict(zip(sample["feature_names"], sample["features"], strict=True))}
+        for sample in json.loads(json.dumps(samples))
+    ]
+
+
+@pytest.mark.parametrize("fees", [None, 0.0, 0.3])
+def test_a_trade_of_this_services_own_is_known_again(bench: Any, bring: Import, told: Any, fees: float | None) -> None:
+    bench.add_version()
+    bench.forecast("d1", 0.01)
+    bench.execute(fill_id="a", entry_price=100.1, quantity=0.3, fees=0.1)
+    bench.execute(fill_id="b", entry_price=100.2, quantity=0.7)
+    bench.leave(fill_id="x", quantity=0.1, exit_price=101.3, fees=fees)
+    bench.leave(fill_id="y", exit_price=100.7, realized_pnl=5.0, exit_reason="target")
+    rows = exported(told())
+
+    again = bring(*rows)
+    other = bring({**rows[0], "quantity": 2.0})
+
+    assert (again.duplicates, again.rejected) == (1, [])
+    assert "other content" in other.rejected[0]["reason"]
+
+
+def test_an_entry_well_before_its_decision_is_a_warning(bring: Import, told: Any) -> None:
+    bring({**ROW, "entry_time": "2025-11-12T10:28:00Z", "realized_pnl": 49.0})
+
+    assert "entry_time" in told()[0]["warning"]
+    assert "49.0" in told()[0]["warning"]
+
+
 def test_what_was_exported_imports_into_another_strategy(bring: Import, told: Any) -> None:
     hold = without("executed", "execution_side", "realized_pnl", "target_label", predicted_action="HOLD")
     bring(ROW, {**hold, "timestamp": "2025-11-12T10:35:00Z"})
-    exported = [
-        {name: value for name, value in sample.items() if name not in ("features", "feature_names")}
-        | {"features": dict(zip(sample["feature_names"], sample["features"], strict=True))}
-        for sample in json.loads(json.dumps(told()))
-    ]
+    rows = exported(told())
 
-    assert bring(*exported, strategy="copy").accepted == 2
-    assert bring(*exported).duplicates == 2
+    assert bring(*rows, strategy="copy").accepted == 2
+    assert bring(*rows).duplicates == 2
     ignored = {"id", "sample_id", "strategy"}
     assert [{k: v for k, v in s.items() if k not in ignored} for s in told("copy")] == [
         {k: v for k, v in s.items() if k not in ignored} for s in told()

@@ -1,11 +1,15 @@
 """Entry and exit fills, and the outcome they add up to."""
 
 from datetime import timedelta
+from itertools import permutations
 from typing import Any
 
 import pytest
 
 from backend.errors import ConflictError, InvalidInputError, NotFoundError
+from backend.learning.evidence.status import status
+from backend.learning.versions.serving import Serving
+from backend.learning.versions.store import ArtifactStore
 from backend.models import TradeLog
 
 
@@ -133,15 +137,31 @@ def test_a_fill_cannot_turn_the_side(bench: Any) -> None:
     assert refusal(ConflictError, bench.execute, fill_id="b", side="SELL").reason == "side_conflict"
 
 
-def test_nothing_enters_after_the_exit_has_begun_or_ended(bench: Any) -> None:
+def test_a_late_entry_fill_counts_while_the_decision_is_open(bench: Any, minutes: Any) -> None:
     bench.decide()
-    bench.execute(fill_id="a")
+    bench.execute(fill_id="a", entry_price=100.0, quantity=1.0)
+    bench.leave(quantity=0.75, exit_price=110.0, fill_id="x", exit_time=minutes(10))
 
-    bench.leave(quantity=0.5, fill_id="x")
-    assert refusal(ConflictError, bench.execute, fill_id="b").reason == "already_leaving"
+    late = bench.execute(fill_id="b", entry_price=104.0, quantity=3.0, entry_time=minutes(1))
+    assert (late.state, late.quantity, late.entry_price) == ("open", 4.0, pytest.approx(103.0))
+    assert late.entry_time == minutes(0)
 
-    bench.leave(fill_id="y")
-    assert refusal(ConflictError, bench.execute, fill_id="b").reason == "already_closed"
+    error = refusal(ConflictError, bench.leave, quantity=3.5, fill_id="y")
+    assert (error.reason, error.extra["remaining"]) == ("quantity_exceeds_entry", 3.25)
+    sample = bench.leave(exit_price=102.0, fill_id="y")
+
+    assert sample.state == "closed"
+    assert sample.exit_price == pytest.approx((0.75 * 110 + 3.25 * 102) / 4)
+    assert sample.realized_pnl == pytest.approx(0.75 * 110 + 3.25 * 102 - 100 - 3 * 104)
+    assert refusal(ConflictError, bench.execute, fill_id="c").reason == "already_closed"
+
+
+def test_an_entry_time_that_gave_way_stays_when_a_late_fill_arrives(bench: Any, minutes: Any) -> None:
+    bench.decide()
+    bench.execute(fill_id="a", entry_time=None)
+    bench.leave(quantity=0.5, fill_id="x", exit_time=minutes(10))
+
+    assert bench.execute(fill_id="b", entry_time=minutes(5)).entry_time == minutes(0)
 
 
 def test_partial_exits_add_up_to_a_volume_weighted_price(bench: Any, minutes: Any) -> None:
@@ -167,6 +187,69 @@ def test_the_fees_of_the_entry_stand_where_the_exit_tells_none(bench: Any) -> No
 
     assert (sample.fees, sample.fees_known) == (0.5, True)
     assert sample.realized_pnl == pytest.approx(9.5)
+
+
+@pytest.mark.parametrize(
+    ("entries", "exits", "fees", "known"),
+    [
+        ([0.3, 0.5], [None, None], 0.8, True),
+        ([0.3, None], [None, None], 0.3, False),
+        ([None, None], [None, None], 0.0, False),
+        ([0.3, 0.5], [0.1, 0.7], 0.8, True),
+        ([None, None], [0.0, 0.7], 0.7, True),
+        ([0.3, 0.5], [0.1, None], 0.1 + 0.75 * 0.8, False),
+        ([0.3, 0.5], [None, 0.7], 0.25 * 0.8 + 0.7, False),
+        ([None, None], [0.1, None], 0.1, False),
+    ],
+)
+def test_fees_are_known_where_nobody_left_any_out(
+    bench: Any, entries: list[float | None], exits: list[float | None], fees: float, known: bool
+) -> None:
+    """A part that leaves without telling fees carries its share of the entry's."""
+    bench.decide()
+    bench.execute(fill_id="a", quantity=3.0, fees=entries[0])
+    bench.execute(fill_id="b", quantity=1.0, fees=entries[1])
+
+    bench.leave(fill_id="x", quantity=1.0, fees=exits[0])
+    sample = bench.leave(fill_id="y", quantity=3.0, fees=exits[1])
+
+    assert (sample.fees, sample.fees_known) == (pytest.approx(fees), known)
+    assert sample.realized_pnl == pytest.approx(40.0 - fees)
+    assert sample.target_label == pytest.approx(0.1 - fees / 400.0)
+
+
+@pytest.mark.parametrize(("told", "fees"), [(None, 0.2), (0.3, 0.3)])
+def test_a_final_part_carries_its_share_of_the_entry_fees(bench: Any, told: float | None, fees: float) -> None:
+    bench.decide()
+    bench.execute(quantity=1.0, fees=0.5)
+
+    sample = bench.leave(quantity=0.4, exit_price=110.0, final=True, fees=told)
+
+    assert (sample.fees, sample.fees_known) == (pytest.approx(fees), True)
+    assert sample.realized_pnl == pytest.approx(4.0 - fees)
+
+
+def test_while_a_trade_is_open_its_fees_are_known_once_every_fill_told_them(bench: Any) -> None:
+    bench.decide()
+
+    assert bench.execute(fill_id="a", fees=0.5).fees_known is True
+    assert bench.execute(fill_id="b").fees_known is False
+
+
+def test_the_order_in_which_fills_arrive_changes_no_digit(bench: Any, minutes: Any) -> None:
+    fills = [(100.1, 0.1, 0.7), (100.2, 0.3, 0.1), (100.7, 0.7, 0.2), (99.3, 1.3, 0.3)]
+    told = set()
+    for number, order in enumerate(permutations(fills)):
+        name = f"d{number}"
+        bench.decide(name)
+        for price, quantity, fees in order:
+            bench.execute(name, fill_id=f"{price}", entry_price=price, quantity=quantity, fees=fees)
+        for price, quantity, fees in reversed(order):
+            sample = bench.leave(name, fill_id=f"{price}", exit_price=price + 1, quantity=quantity, fees=fees)
+        assert sample.state == "closed"
+        told.add((sample.entry_price, sample.exit_price, sample.quantity, sample.fees, sample.target_label))
+
+    assert len(told) == 1
 
 
 def test_final_closes_what_has_not_all_left_at_what_has(bench: Any) -> None:
@@ -261,10 +344,48 @@ def test_an_entry_time_that_nobody_told_gives_way_to_the_exit(bench: Any, minute
     bench.decide()
     assert bench.execute(entry_time=None).entry_time == bench.now
 
-    assert refusal(InvalidInputError, bench.leave, exit_time=minutes(-1)).extra["field"] == "exit_time"
     sample = bench.leave(exit_time=minutes(20))
 
     assert (sample.entry_time, sample.exit_time) == (minutes(0), minutes(20))
+    assert sample.warning is None
+
+
+@pytest.mark.parametrize(("seconds", "warned"), [(-61, True), (-60, False), (0, False)])
+def test_an_entry_well_before_its_decision_is_kept_with_a_warning(
+    bench: Any, minutes: Any, seconds: float, warned: bool
+) -> None:
+    bench.decide()
+
+    sample = bench.execute(entry_time=minutes(seconds / 60))
+
+    assert (sample.entry_time, sample.state) == (minutes(seconds / 60), "open")
+    assert (sample.warning is not None) is warned
+    assert not warned or "entry_time" in sample.warning
+
+
+@pytest.mark.parametrize("with_entry", [False, True])
+def test_an_exit_before_its_decision_is_kept_with_a_warning(bench: Any, minutes: Any, with_entry: bool) -> None:
+    bench.decide()
+    entry = {"side": "BUY", "entry_price": 100.0, "quantity": 1.0} if with_entry else {}
+    if not with_entry:
+        bench.execute(entry_time=None)
+
+    sample = bench.leave(exit_time=minutes(-0.5), **entry)
+
+    assert (sample.entry_time, sample.exit_time, sample.state) == (minutes(-0.5), minutes(-0.5), "closed")
+    assert "exit_time" in sample.warning
+    assert "entry_time" not in sample.warning
+
+
+def test_warnings_stand_beside_each_other_each_once(bench: Any, minutes: Any) -> None:
+    bench.decide()
+    bench.execute(fill_id="a", entry_time=minutes(-20))
+    bench.execute(fill_id="b", entry_time=minutes(-19))
+    bench.leave(fill_id="x", quantity=1.0, exit_time=minutes(-3))
+
+    sample = bench.leave(fill_id="y", exit_time=minutes(-2), realized_pnl=1.0)
+
+    assert [sample.warning.count(word) for word in ("entry_time lies", "exit_time lies", "realized_pnl")] == [1, 1, 1]
 
 
 def test_times_that_nobody_tells_are_now(bench: Any) -> None:
@@ -303,14 +424,11 @@ def test_times_more_than_a_minute_ahead_are_refused(bench: Any) -> None:
     assert error.extra["field"] == "exit_time"
 
 
-def test_unknown_names_are_404_with_the_nearest(bench: Any) -> None:
+def test_an_unknown_decision_is_told_whether_its_strategy_has_begun_or_not(bench: Any) -> None:
+    assert refusal(NotFoundError, bench.execute).reason == "unknown_decision"
     bench.decide()
 
     assert refusal(NotFoundError, bench.execute, decision_id="d2").reason == "unknown_decision"
-    bench.strategy = "bott"
-    error = refusal(NotFoundError, bench.execute)
-
-    assert (error.reason, error.extra["nearest"]) == ("unknown_strategy", "bot")
 
 
 @pytest.mark.parametrize(("reported", "warned"), [(50.0, False), (50.004, False), (49.0, True), (-50.0, True)])
@@ -335,15 +453,28 @@ def test_a_long_only_strategy_takes_no_short(bench: Any) -> None:
     assert bench.execute(side="BUY").state == "open"
 
 
-def test_an_implausible_outcome_is_quarantined_and_counts_for_nothing(bench: Any) -> None:
+def test_an_implausible_outcome_is_quarantined_and_its_money_counts(bench: Any, minutes: Any) -> None:
     bench.add_version()
     bench.forecast("d1", 0.01)
+    bench.decide("d2", minutes(60), price=102.0)
     bench.execute()
+    assert bench.counters()["matured_predictions"] == 1
 
     sample = bench.leave(exit_price=1_000.0)
 
     assert sample.quarantine_reason == "return_out_of_bounds"
-    assert bench.counters()["total_trades"] == 0
+    assert bench.counters() == {
+        "total_predictions": 1,
+        "matured_predictions": 0,
+        "neutral_predictions": 0,
+        "correct_predictions": 0,
+        "live_accuracy": None,
+        "total_trades": 1,
+        "total_pnl": pytest.approx(900.0),
+    }
+    serving = Serving(ArtifactStore(bench.settings.model_dir))
+    trades = bench.database.read(status, "bot", bench.settings, bench.now, serving)["trades"]
+    assert (trades["closed"], trades["total_pnl"]) == (1, pytest.approx(900.0))
 
 
 def test_a_late_execution_takes_the_counterfactual_outcome_back(bench: Any, minutes: Any) -> None:

@@ -1,6 +1,6 @@
 """``POST /ai/decisions`` below its HTTP: one, many, repeated, refused."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -147,6 +147,16 @@ def test_a_bots_own_decision_is_recorded_as_its_own(served: Bot, bench: Any) -> 
     assert bench.counters()["total_predictions"] == 0
 
 
+def test_a_confidence_posted_without_a_decision_is_not_stored_as_the_services(
+    bot: Bot, served: Bot, bench: Any
+) -> None:
+    bot.strategy = "cold"
+    assert bot.post(prediction_confidence=0.9).answer["prediction_confidence"] is None
+
+    assert served.post(decision_id="d1", prediction_confidence=0.9).answer["prediction_confidence"] == 0.7
+    assert bench.sample("d1").prediction_confidence == 0.7
+
+
 def test_trading_switched_off_holds_everything(served: Bot, settings: Settings) -> None:
     off = load_settings(
         environ={
@@ -173,6 +183,27 @@ def test_the_same_body_again_gets_the_first_answer(bot: Bot) -> None:
 
     assert (again.status_code, again.answer) == (200, first.answer)
     assert bot.rows() == before
+
+
+def test_the_first_answers_price_is_the_posted_one_also_once_the_rows_is_known(bot: Bot, bench: Any, now: Any) -> None:
+    rows = walk(now, 505)
+    told = {"decision_id": "d1", "features": None, "price": None, "timestamp": now - timedelta(minutes=25)}
+    first = bot.post(**told, candles=rows).answer
+    assert bench.sample("d1").price == rows[500][1], "known from the candles that came with it"
+
+    again = bot.post(**told, candles=rows)
+
+    assert first["price"] is None
+    assert (again.status_code, again.answer) == (200, first)
+    assert bot.post(decision_id="d2", features=None, price=7.0, candles=rows).answer["price"] == 7.0
+
+
+def test_a_symbol_with_and_without_a_slash_is_the_same_body(bot: Bot) -> None:
+    first = bot.post(decision_id="d1", symbol="BTC/USDT")
+
+    again = bot.post(decision_id="d1", symbol="BTCUSDT")
+
+    assert (again.status_code, again.answer) == (200, first.answer)
 
 
 @pytest.mark.parametrize(
@@ -320,6 +351,19 @@ def test_candles_that_had_not_closed_are_not_seen(bot: Bot, now: Any) -> None:
 
     newest = bot.service.database.read(lambda session: session.scalar(select(func.max(Candle.open_time))))
     assert newest + timedelta(minutes=5) == now
+
+
+def test_a_clock_that_runs_ahead_brings_no_candle_that_has_not_closed(bot: Bot, bench: Any, now: Any) -> None:
+    rows = walk(now, 501)
+    bot.service = replace(bot.service, clock=lambda: now - timedelta(seconds=30))
+
+    bot.post(decision_id="d1", features=None, candles=rows, timestamp=now)
+    error = bot.refused(InvalidInputError, features=None, candles=rows[1:], timestamp=now)
+
+    expected = compute(Candles(*np.array(rows[:500]).T, timeframe_ms=CANDLE_MS))
+    assert bench.sample("d1").features == [float(str(value)) for value in expected]
+    assert bot.rows()[ROWS.index(Candle)] == 500
+    assert "closed at 2026-03-02T11:59:30Z; there are 499" in error.message
 
 
 def test_candles_after_the_decision_are_stored_but_not_seen(bot: Bot, bench: Any, now: Any) -> None:

@@ -19,12 +19,13 @@ from backend.learning.decisions.settle import (
     Settling,
     settle_candles,
     settle_due,
+    settle_followers,
     settle_strategies,
     settle_symbol,
     waiting_strategies,
 )
 from backend.market import candles as candle_store
-from backend.models import AITrainingSample, Strategy
+from backend.models import AITrainingSample, Feed, Strategy
 
 CANDLE = timedelta(minutes=5)
 
@@ -305,19 +306,96 @@ def test_a_long_backlog_is_settled_in_one_sweep(bench: Any, minutes: Any, draft:
     assert states == {"closed": 201, "unobservable": 801}
 
 
+def sweep_by_the_clock(bench: Any, now: datetime, market: str) -> list[str]:
+    names = bench.database.read(waiting_strategies, now, market=market)
+    bench.database.write(settle_strategies, names, settings=bench.settings, now=now)
+    assert bench.database.read(waiting_strategies, now, market=market) == []
+    return names
+
+
 def test_the_wall_clock_sweep_leaves_simulated_strategies_to_their_feed(bench: Any, minutes: Any) -> None:
     bench.decide("d1")
     bench.strategy, bench.market = "sim", "simulated"
     bench.decide("d2")
 
-    names = bench.database.read(waiting_strategies, minutes(90))
-    bench.database.write(settle_strategies, names, settings=bench.settings, now=minutes(90))
+    assert sweep_by_the_clock(bench, minutes(90), "simulated") == ["bot"]
 
-    assert names == ["bot"]
-    assert bench.database.read(waiting_strategies, minutes(90)) == []
     assert bench.sample("d2").state == "pending"
     bench.strategy = "bot"
     assert bench.sample("d1").state == "unobservable"
+
+
+@pytest.mark.parametrize("market", ["off", "binance", "replay"])
+def test_what_a_market_left_behind_that_runs_no_more_goes_by_the_wall_clock(
+    bench: Any, minutes: Any, market: str
+) -> None:
+    bench.market = "simulated"
+    bench.decide(price=None)
+    bench.strategy = "traded"
+    bench.decide()
+    add_feed(bench, "off")
+
+    assert sweep_by_the_clock(bench, minutes(90), market) == ["bot"]
+
+    assert bench.sample().state == "pending", "its trader takes its own rows up again"
+    bench.strategy = "bot"
+    assert bench.sample().state == "unobservable"
+
+
+def add_feed(bench: Any, state: str) -> None:
+    """A trader's own feed."""
+
+    def add(session: Session) -> None:
+        session.add(Feed(strategy=bench.strategy, source="simulated", state=state, updated_at=bench.now))
+
+    bench.database.write(add)
+
+
+def follow(bench: Any, market: str, market_time: datetime) -> int:
+    return bench.database.write(
+        settle_followers,
+        market,
+        settings=bench.settings,
+        market_time=market_time,
+        costs=bench.settings,
+        now=bench.now,
+    )
+
+
+def append(bench: Any, market: str, closed: datetime, open_: float, close: float) -> None:
+    high, low = max(open_, close), min(open_, close)
+    bar = Candles([to_ms(closed - CANDLE)], [open_], [high], [low], [close], [1.0], timeframe_ms=300_000)
+    bench.database.write(lambda session: candle_store.append(session, market, "BTCUSDC", "5m", bar))
+
+
+def test_a_markets_round_settles_the_decisions_of_bots_that_it_prices(bench: Any, minutes: Any) -> None:
+    bench.market = "simulated"
+    bench.decide(price=None)
+    bench.decide("nobody", price=None, symbol="ETHUSDC")
+    append(bench, "simulated", minutes(5), 100.0, 101.0)
+
+    assert follow(bench, "simulated", minutes(5)) == 0
+    assert bench.sample().price == 100.0, "the next candle's open, as soon as it has arrived"
+    append(bench, "simulated", minutes(60), 101.0, 102.0)
+    assert follow(bench, "other", minutes(60)) == 0
+    assert follow(bench, "simulated", minutes(60)) == 1
+    follow(bench, "simulated", minutes(70))
+
+    sample = bench.sample()
+    assert (sample.state, sample.label_source) == ("closed", "counterfactual")
+    assert sample.forward_return == pytest.approx(0.02)
+    assert sample.outcome_recorded_at == bench.now
+    assert bench.sample("nobody").state == "unobservable"
+
+
+@pytest.mark.parametrize(("state", "settled"), [("warming", 0), ("running", 0), ("stale", 0), ("off", 1)])
+def test_a_trader_at_work_settles_its_own(bench: Any, minutes: Any, state: str, settled: int) -> None:
+    bench.market = "simulated"
+    bench.decide()
+    add_feed(bench, state)
+    append(bench, "simulated", minutes(60), 101.0, 102.0)
+
+    assert follow(bench, "simulated", minutes(60)) == settled
 
 
 @pytest.mark.parametrize(

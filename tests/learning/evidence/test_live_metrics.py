@@ -31,6 +31,17 @@ def row(**told: Any) -> AITrainingSample:
             {"prediction_score": 0.1, "forward_return": 0.01, "quarantine_reason": "return_out_of_bounds"},
             NOTHING,
         ),
+        (
+            {
+                "prediction_score": 0.1,
+                "forward_return": 0.01,
+                "executed": True,
+                "outcome_known": True,
+                "realized_pnl": 2.0,
+                "quarantine_reason": "return_out_of_bounds",
+            },
+            Contribution(trades=1, pnl=2.0),
+        ),
     ],
 )
 def test_a_row_counts_for(told: dict[str, Any], counts: Contribution) -> None:
