@@ -10,7 +10,9 @@ from sqlalchemy.orm import Session
 
 from backend.api.deps import AppContext
 from backend.api.schemas.operating import HealthOut
+from backend.learning.evidence.status import trader_trouble
 from backend.models import AIModelVersion
+from backend.operations.codes import Code
 
 router = APIRouter(tags=["health"])
 
@@ -29,20 +31,27 @@ def health_live() -> HealthOut:
     responses={503: {"description": "It cannot; `reasons` says why.", "model": HealthOut}},
 )
 def health_ready(request: Request) -> JSONResponse:
-    """200 when decisions can be taken and stored; `degraded` when an earlier version stands in for a damaged one."""
+    """200 when decisions can be taken and stored.
+
+    `degraded` when an earlier version stands in for a damaged one (`artifact_corrupt`), or the built-in trader will not
+    begin (`trader_stopped`) or keeps failing (`market_feed_stale`); `GET /ai/doctor` says more.
+    """
     context: AppContext | None = getattr(request.app.state, "context", None)
     if context is None:
         return _answer("unavailable", ["starting"])
     try:
-        degraded = context.database.read(_degraded, context)
+        reasons = context.database.read(_degraded, context)
     except SQLAlchemyError:
         return _answer("unavailable", ["database_unavailable"])
-    return _answer("degraded", ["artifact_corrupt"]) if degraded else _answer("ok", [])
+    return _answer("degraded" if reasons else "ok", reasons)
 
 
-def _degraded(session: Session, context: AppContext) -> bool:
+def _degraded(session: Session, context: AppContext) -> list[str]:
+    """The doctor's codes of what does not work as it should."""
     active = session.scalars(select(AIModelVersion.strategy).where(AIModelVersion.is_active)).all()
-    return any(context.serving.state_of(session, strategy).degraded for strategy in active)
+    damaged = any(context.serving.state_of(session, strategy).degraded for strategy in active)
+    trouble = trader_trouble(session, context.settings)
+    return [*([str(Code.ARTIFACT_CORRUPT)] if damaged else []), *([str(trouble)] if trouble else [])]
 
 
 def _answer(status: str, reasons: list[str]) -> JSONResponse:

@@ -10,10 +10,13 @@ import uvicorn
 from backend import migrations
 from backend.cli.listening import address, listen
 from backend.cli.output import JsonOption
-from backend.errors import UnavailableError
+from backend.clock import utc_now
+from backend.database import Database
+from backend.errors import InvalidInputError, UnavailableError
 from backend.main import create_app
-from backend.market.files import expand
 from backend.settings import Settings, admin_token_in_environment, load_settings
+from backend.trading.live import feed_of
+from backend.trading.resume import check_strategy
 
 MARKETS_BUILT = ("off", "simulated", "replay")
 GRACE_SECONDS = 10
@@ -41,6 +44,7 @@ def serve() -> None:
     check_market(settings)
     listening = listen(settings)
     migrations.upgrade(settings.database_url)
+    check_trader(settings)
     config = uvicorn.Config(
         create_app(settings),
         log_config=None,
@@ -64,8 +68,24 @@ def check_market(settings: Settings) -> None:
             f"QT_MARKET={settings.market}: no live market can be reached yet. Set it to simulated, replay or off.",
             reason="market_not_built",
         )
-    if settings.market == "replay" and settings.market_files:
-        expand(settings.market_files)
+    if settings.market == "replay":
+        try:
+            feed_of(settings, utc_now)
+        except InvalidInputError as error:
+            raise InvalidInputError(
+                f"QT_MARKET_FILES: {error.message}", **{"reason": error.reason, **error.extra}
+            ) from error
+
+
+def check_trader(settings: Settings) -> None:
+    """Refuse settings that contradict what the built-in trader's strategy began with."""
+    if settings.market == "off":
+        return
+    database = Database(settings.database_url)
+    try:
+        database.read(check_strategy, settings.strategy, settings.market, settings.timeframe)
+    finally:
+        database.close()
 
 
 def announcement(settings: Settings) -> str:

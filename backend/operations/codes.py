@@ -25,6 +25,7 @@ class Code(StrEnum):
     RETRAINING_FAILED = "retraining_failed"
     SAME_DATA = "same_data"
     LIVE_ACCURACY_LOW = "live_accuracy_low"
+    TRADER_STOPPED = "trader_stopped"
     MARKET_FEED_STALE = "market_feed_stale"
     CLOCK_SKEW = "clock_skew"
     ARTIFACT_CORRUPT = "artifact_corrupt"
@@ -42,6 +43,7 @@ MEANINGS: dict[Code, str] = {
     Code.RETRAINING_FAILED: "The last retraining ended with an error.",
     Code.SAME_DATA: "The last retraining found the data of an earlier version unchanged.",
     Code.LIVE_ACCURACY_LOW: "The active version's live accuracy lies below 55 %, beyond what chance explains.",
+    Code.TRADER_STOPPED: "The built-in trader does not run, because something it was given cannot be used.",
     Code.MARKET_FEED_STALE: "The market feed has gone silent.",
     Code.CLOCK_SKEW: "This machine's clock is behind the market's time.",
     Code.ARTIFACT_CORRUPT: "The active version's file is missing or differs from what was published.",

@@ -12,6 +12,7 @@ from backend import system
 from backend.clock import Clock
 from backend.database import Database
 from backend.errors import InvalidInputError, QuantumTraderError
+from backend.learning.evidence.status import STOPPED
 from backend.learning.versions.serving import Serving
 from backend.market.feed import Feed
 from backend.market.files import FileMarket, expand
@@ -178,7 +179,7 @@ class TraderLoop:
     def _leave(self) -> None:
         """A market that ended stays ``finished``; one that was left is ``off`` until somebody trades on it again."""
         if self._trading:
-            self._say("off", "The service was stopped.")
+            self._say("off", STOPPED)
             self._role.give_back()
 
     def _say(self, state: str, detail: str | None = None) -> None:

@@ -9,7 +9,13 @@ from ai_engine.candles import Candles, timeframe_ms
 from ai_engine.features.catalogue import FEATURE_NAMES, WINDOW
 from backend.errors import ConflictError
 from backend.learning.decisions.prices import feed_market
-from backend.learning.decisions.strategies import admit_schema, ensure_schema, ensure_strategy
+from backend.learning.decisions.strategies import (
+    CLOSED_MARKETS,
+    admit_schema,
+    ensure_schema,
+    ensure_strategy,
+    find_strategy,
+)
 from backend.market import candles as store
 from backend.market.feed import Feed
 from backend.models import FeatureSchema, Strategy
@@ -49,23 +55,19 @@ def resume(context: TraderContext) -> Resumed:
 
 def _open(session: Session, context: TraderContext) -> tuple[datetime, str, Terms]:
     feed, settings, now = context.feed, context.settings, context.clock()
+    check_strategy(session, context.strategy, feed.source, feed.timeframe)
     strategy, _ = ensure_strategy(
         session, context.strategy, market=feed.source, settings=settings, now=now, actor=ACTOR
     )
-    if strategy.timeframe != feed.timeframe:
-        raise ConflictError(
-            f"Strategy {strategy.name} decides on {strategy.timeframe} candles, fixed when it began; the market is"
-            f" read at {feed.timeframe}. Set QT_TIMEFRAME={strategy.timeframe}, or give QT_STRATEGY another name.",
-            reason="timeframe_mismatch",
-        )
     _admit(session, strategy, now)
     row = session.get(FeedRow, strategy.name)
     length = timedelta(milliseconds=timeframe_ms(feed.timeframe))
     if row is None:
         row = FeedRow(strategy=strategy.name, source=feed.source, state="warming", updated_at=now)
         session.add(row)
-    elif row.market_time is not None:
-        row.state, row.updated_at, row.detail = "running", now, None
+    else:
+        row.state = "warming" if row.market_time is None else "running"
+        row.updated_at, row.detail = now, None
     if row.market_time is None:
         row.market_time = feed.start - length
     terms = Terms(
@@ -76,6 +78,31 @@ def _open(session: Session, context: TraderContext) -> tuple[datetime, str, Term
         sides=strategy.sides,
     )
     return row.market_time, feed_market(strategy), terms
+
+
+def check_strategy(session: Session, name: str, market: str, timeframe: str) -> None:
+    """Refuse a trader whose settings contradict what its strategy began with.
+
+    Raises
+    ------
+    ConflictError
+        If the strategy belongs to another market, or has another timeframe than the market is read at.
+    """
+    strategy = find_strategy(session, name)
+    if strategy is None:
+        return
+    if strategy.market != market and CLOSED_MARKETS & {strategy.market, market}:
+        raise ConflictError(
+            f"Strategy {name} holds samples of market {strategy.market!r}, and the trader's market is {market!r}. Give"
+            " the trader a strategy of another name (QT_STRATEGY, or --strategy of qt replay).",
+            reason="market_mismatch",
+        )
+    if strategy.timeframe != timeframe:
+        raise ConflictError(
+            f"Strategy {name} decides on {strategy.timeframe} candles, fixed when it began; the market is read at"
+            f" {timeframe}. Set QT_TIMEFRAME={strategy.timeframe}, or give QT_STRATEGY another name.",
+            reason="timeframe_mismatch",
+        )
 
 
 def _admit(session: Session, strategy: Strategy, now: datetime) -> None:

@@ -165,6 +165,26 @@ def test_ready_says_degraded_while_an_earlier_version_stands_in(tmp_path: Path) 
     assert "artifact_corrupt" in findings
 
 
+def test_a_trader_that_will_not_begin_is_said_by_status_ready_and_doctor(tmp_path: Path) -> None:
+    candles = tmp_path / "BTCUSDC-5m.csv"
+    candles.write_text("1,2,3\n")
+    settings = settings_in(tmp_path, QT_MARKET="replay", QT_MARKET_FILES=str(candles))
+
+    with open_client(settings, lambda: NOW) as client:
+        for _ in range(200):
+            market = client.get("/ai/status").json()["market"]
+            if market["detail"]:
+                break
+            time.sleep(0.05)
+        ready = client.get("/health/ready")
+        findings = {finding["code"]: finding for finding in client.get("/ai/doctor").json()["findings"]}
+
+    assert (market["state"], "BTCUSDC-5m.csv" in market["detail"]) == ("off", True)
+    assert (ready.status_code, ready.json()) == (200, {"status": "degraded", "reasons": ["trader_stopped"]})
+    assert findings["trader_stopped"]["severity"] == "error"
+    assert "BTCUSDC-5m.csv" in findings["trader_stopped"]["explanation"]
+
+
 def test_a_run_whose_process_is_gone_is_closed_soon_after_the_start(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     client = open_client(settings, lambda: NOW)

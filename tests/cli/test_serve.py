@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ import pytest
 
 from backend.cli.listening import address, listen
 from backend.cli.process import Places, running
-from backend.cli.serve import announcement, check_market
+from backend.cli.serve import announcement, check_market, check_trader
+from backend.database import Database
 from backend.errors import ConflictError, InvalidInputError, UnavailableError
+from backend.learning.decisions.strategies import ensure_strategy
 from backend.settings import Settings, load_settings
 
 TOKEN = "a-token-for-the-service-0123"
@@ -118,6 +121,40 @@ def test_a_market_that_cannot_be_had_is_refused_before_anything_is_created(tmp_p
     with pytest.raises(InvalidInputError, match="No candle file"):
         check_market(settings_of(MARKET="replay", MARKET_FILES=str(tmp_path)))
     assert check_market(settings_of(MARKET="off")) is None
+
+
+@pytest.mark.parametrize("content", ["", "1,2,3\n", "not,a,candle\n"])
+def test_a_candle_file_that_cannot_be_read_is_refused_by_the_settings_name(tmp_path: Path, content: str) -> None:
+    (tmp_path / "BTCUSDC-5m.csv").write_text(content)
+
+    with pytest.raises(InvalidInputError, match=r"QT_MARKET_FILES: .*BTCUSDC-5m.csv"):
+        check_market(settings_of(MARKET="replay", MARKET_FILES=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("now", "remedy"),
+    [
+        ({"MARKET": "simulated", "TIMEFRAME": "15m"}, "QT_TIMEFRAME=5m"),
+        ({"MARKET": "replay", "STRATEGY": "simulated"}, "QT_STRATEGY"),
+        ({"MARKET": "simulated"}, None),
+        ({"MARKET": "simulated", "TIMEFRAME": "15m", "STRATEGY": "slower"}, None),
+        ({"MARKET": "off", "TIMEFRAME": "15m", "STRATEGY": "simulated"}, None),
+    ],
+)
+def test_settings_that_contradict_the_traders_strategy_are_refused(
+    database: Database, now: dict[str, str], remedy: str | None
+) -> None:
+    begun = settings_of(MARKET="simulated")
+    database.write(
+        ensure_strategy, "simulated", market="simulated", settings=begun, now=datetime.now(UTC), actor="trader"
+    )
+    settings = settings_of(DATABASE_URL=database.url, MARKET_FILES="candles", **now)
+
+    if remedy is None:
+        assert check_trader(settings) is None
+    else:
+        with pytest.raises(ConflictError, match=remedy):
+            check_trader(settings)
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,12 @@ import pytest
 from sqlalchemy.orm import Session
 
 from backend.learning.decisions.strategies import ensure_strategy
+from backend.learning.evidence.status import STOPPED, trader_trouble
 from backend.learning.versions.serving import Serving, ServingModel
 from backend.learning.versions.store import ArtifactStore
 from backend.models import Feed
-from backend.trading.live import Patience, TraderLoop, feed_of
+from backend.operations.codes import Code
+from backend.trading.live import Patience, TraderLoop, feed_of, say
 from backend.trading.role import TraderRole
 from tests.trading.desk import NOW, Desk
 
@@ -183,6 +185,45 @@ def test_files_that_are_missing_are_a_clear_state(desk: Desk, tmp_path: Path) ->
     state, detail = state_of(desk) or ("", None)
     assert state == "off"
     assert "nowhere" in (detail or "")
+
+
+def test_a_refused_trader_is_trouble_until_what_it_named_is_mended(desk: Desk, tmp_path: Path) -> None:
+    damaged = tmp_path / "AAAUSDT-5m.csv"
+    damaged.write_text("1,2,3\n")
+    wrong = replace(desk.settings, market_files=str(damaged))
+    with trading(desk, settings=wrong):
+        eventually(lambda: state_of(desk) is not None)
+    before = desk.database.read(trader_trouble, wrong)
+
+    with trading(desk):
+        eventually(lambda: desk.rows("select count(*) from feeds where state != 'off'") == [(1,)])
+        during = desk.database.read(trader_trouble, desk.settings)
+
+    assert (before, during) == (Code.TRADER_STOPPED, None)
+    assert desk.database.read(trader_trouble, replace(wrong, market="off")) is None
+
+
+def test_a_trader_that_was_stopped_or_never_ran_is_no_trouble(desk: Desk) -> None:
+    never = desk.database.read(trader_trouble, desk.settings)
+    with trading(desk, settings=replace(desk.settings, market_speed=40.0)):
+        eventually(lambda: desk.rows("select count(*) from ai_training_samples")[0][0] > 0)
+
+    assert state_of(desk) == ("off", STOPPED)
+    assert (never, desk.database.read(trader_trouble, desk.settings)) == (None, None)
+
+
+def test_a_trader_that_keeps_failing_is_trouble(desk: Desk) -> None:
+    with trading(desk, serving=FailingServing(1000)):
+        eventually(lambda: (state_of(desk) or ("",))[0] == "stale")
+        assert desk.database.read(trader_trouble, desk.settings) is Code.MARKET_FEED_STALE
+
+
+def test_a_trader_whose_first_market_was_refused_is_warming_from_its_next_start(desk: Desk) -> None:
+    desk.database.write(say, "replay", "replay", "off", now=NOW, detail="The file is damaged.")
+
+    desk.trader()
+
+    assert state_of(desk) == ("warming", None)
 
 
 def test_the_simulated_market_is_traded_from_thirty_days_back_and_resumed_by_market_time(open_desk: OpenDesk) -> None:

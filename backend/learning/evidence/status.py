@@ -13,6 +13,7 @@ from backend.learning.versions.retrain import count_outcomes, required_new
 from backend.learning.versions.serving import Serving
 from backend.models import AITrainingSample, Feed, JobRun, Strategy
 from backend.operations import runs
+from backend.operations.codes import Code
 from backend.settings import Settings
 
 Sample = AITrainingSample
@@ -22,6 +23,7 @@ SOURCES = tuple(str(source) for source in LabelSource)
 DAY = timedelta(days=1)
 STALE_AFTER_CANDLES = 3
 STALE_AFTER_AT_LEAST = timedelta(seconds=15)
+STOPPED = "The service was stopped."
 
 
 def status(session: Session, strategy: str, settings: Settings, now: datetime, serving: Serving) -> dict[str, Any]:
@@ -56,6 +58,21 @@ def market_state(session: Session, strategy: str, now: datetime) -> dict[str, An
         "updated_at": iso(feed.updated_at),
         "detail": feed.detail,
     }
+
+
+def trader_trouble(session: Session, settings: Settings) -> Code | None:
+    """Why the built-in trader, which these settings ask for, does not trade; None where nothing is known against it."""
+    feed = session.get(Feed, settings.strategy)
+    if feed is None or settings.market == "off":
+        return None
+    if refused(feed.state, feed.detail):
+        return Code.TRADER_STOPPED
+    return Code.MARKET_FEED_STALE if feed.state == "stale" else None
+
+
+def refused(state: str, detail: str | None) -> bool:
+    """Whether the trader would not begin, as told apart from one that was stopped or never ran."""
+    return state == "off" and detail not in (None, STOPPED)
 
 
 def stale_after(timeframe: str) -> timedelta:

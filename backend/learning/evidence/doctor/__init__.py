@@ -12,6 +12,7 @@ __all__ = ["CATALOGUE", "diagnose", "read_facts"]
 
 CATALOGUE: dict[Code, Callable[[Facts], Finding | None]] = {
     Code.ARTIFACT_CORRUPT: running_checks.artifact_corrupt,
+    Code.TRADER_STOPPED: running_checks.trader_stopped,
     Code.MARKET_FEED_STALE: running_checks.market_feed_stale,
     Code.CLOCK_SKEW: running_checks.clock_skew,
     Code.RETRAINING_FAILED: running_checks.retraining_failed,

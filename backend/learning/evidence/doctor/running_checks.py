@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from backend.clock import iso
 from backend.learning.evidence.doctor.facts import Facts
 from backend.learning.evidence.doctor.finding import Finding
+from backend.learning.evidence.status import refused
 from backend.operations.codes import Code, Severity
 
 ENOUGH_JUDGED = 30
@@ -78,6 +79,21 @@ def live_accuracy_low(facts: Facts) -> Finding | None:
         f" ({accuracy:.1%}); even the upper end of the 95 % interval, {high:.1%}, lies below {LOW_ACCURACY:.0%}.",
         {**live, "accuracy": accuracy, "ci95": [low, high]},
         "Go back with POST /ai/rollback, or retrain on newer outcomes and read the report before activating.",
+    )
+
+
+def trader_stopped(facts: Facts) -> Finding | None:
+    """The built-in trader would not begin."""
+    market = facts.market
+    own = facts.strategy == facts.settings.strategy and facts.settings.market != "off"
+    if not own or not refused(market["state"], market["detail"]):
+        return None
+    return Finding(
+        Code.TRADER_STOPPED,
+        Severity.ERROR,
+        f"The built-in trader of {facts.strategy} does not run. {market['detail']}",
+        {"source": market["source"], "detail": market["detail"], "updated_at": market["updated_at"]},
+        "Correct what it names, then restart the service.",
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from backend.learning.evidence.doctor import CATALOGUE, diagnose
 from backend.learning.evidence.doctor.facts import Decisions, Facts, Outcomes
 from backend.learning.evidence.doctor.finding import Finding
+from backend.learning.evidence.status import STOPPED
 from backend.operations.codes import MEANINGS, Code, Severity
 from backend.settings import Settings
 from tests.learning.evidence.conftest import NOW, STRATEGY
@@ -63,6 +64,12 @@ def failed(reason: str, state: str = "error") -> dict[str, Any]:
     return {"run_id": "run-7", "state": state, "started_at": "t", "result": {"reason": reason, "version_id": "v1"}}
 
 
+def refused() -> dict[str, Any]:
+    """What the feed says of the built-in trader where that would not begin."""
+    own = {"settings__market": "simulated", "settings__strategy": STRATEGY}
+    return {"market__state": "off", "market__detail": "Strategy default decides on 5m candles."} | own
+
+
 PROVOKED: list[tuple[Code, dict[str, Any]]] = [
     (Code.NO_DECISIONS, {"decisions__total": 0}),
     (Code.ONLY_HOLD, {"decisions__recent_actions": {"HOLD": 4}}),
@@ -77,6 +84,7 @@ PROVOKED: list[tuple[Code, dict[str, Any]]] = [
     (Code.SAME_DATA, {"last_run": failed("no_new_samples", "skipped")}),
     (Code.LIVE_ACCURACY_LOW, {"live__correct": 44}),
     (Code.MARKET_FEED_STALE, {"market__state": "stale"}),
+    (Code.TRADER_STOPPED, refused()),
     (Code.CLOCK_SKEW, {"market__market_time": NOW + timedelta(seconds=61)}),
     (Code.ARTIFACT_CORRUPT, {"active__degraded": True, "active__serving_version_id": None}),
 ]
@@ -102,6 +110,11 @@ NOT_YET: list[tuple[Code, dict[str, Any]]] = [
     (Code.LIVE_ACCURACY_LOW, {"live__correct": 46}),
     (Code.LIVE_ACCURACY_LOW, {"live__correct": 0, "live__judged": 29}),
     (Code.LIVE_ACCURACY_LOW, {"live": None}),
+    (Code.TRADER_STOPPED, refused() | {"market__detail": None}),
+    (Code.TRADER_STOPPED, refused() | {"market__detail": STOPPED}),
+    (Code.TRADER_STOPPED, refused() | {"market__state": "stale"}),
+    (Code.TRADER_STOPPED, refused() | {"settings__market": "off"}),
+    (Code.TRADER_STOPPED, refused() | {"settings__strategy": "another"}),
     (Code.CLOCK_SKEW, {"market__market_time": NOW + timedelta(seconds=60)}),
     (Code.ARTIFACT_CORRUPT, {"active": {"version_id": None, "serving_version_id": None, "degraded": False}}),
 ]
