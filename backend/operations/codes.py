@@ -46,5 +46,5 @@ MEANINGS: dict[Code, str] = {
     Code.TRADER_STOPPED: "The built-in trader does not run, because something it was given cannot be used.",
     Code.MARKET_FEED_STALE: "The market feed has gone silent.",
     Code.CLOCK_SKEW: "This machine's clock is behind the market's time.",
-    Code.ARTIFACT_CORRUPT: "The active version's file is missing or differs from what was published.",
+    Code.ARTIFACT_CORRUPT: "The file of the active version, or of the one before it, is missing or damaged.",
 }

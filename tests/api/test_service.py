@@ -19,7 +19,7 @@ from backend.database import Database
 from backend.errors import UnavailableError
 from backend.main import create_app
 from backend.models import Base
-from tests.api.conftest import ADMIN, NOW, closed_samples, open_client, settings_in
+from tests.api.conftest import ADMIN, NOW, closed_samples, features, open_client, settings_in
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVE = """
@@ -146,13 +146,16 @@ def test_ready_is_503_before_the_service_has_started(tmp_path: Path) -> None:
     assert client.get("/health/live").json() == {"status": "ok"}
 
 
+def trained_and_activated(client: TestClient, seed: int, count: int) -> str:
+    client.post("/ai/training-samples", json={"samples": closed_samples(count, seed=seed)})
+    version_id: str = client.post("/ai/retrain").json()["version_id"]
+    assert client.post(f"/ai/activate-model/{version_id}?force=true&reason=test").status_code == 200
+    return version_id
+
+
 def test_ready_says_degraded_while_an_earlier_version_stands_in(tmp_path: Path) -> None:
     with open_client(settings_in(tmp_path), lambda: NOW) as client:
-        versions = []
-        for seed, count in ((1, 120), (2, 20)):
-            client.post("/ai/training-samples", json={"samples": closed_samples(count, seed=seed)})
-            versions.append(client.post("/ai/retrain").json()["version_id"])
-            client.post(f"/ai/activate-model/{versions[-1]}?force=true&reason=test")
+        versions = [trained_and_activated(client, seed, count) for seed, count in ((1, 120), (2, 20))]
     (tmp_path / "models" / f"xgb_model_{versions[1]}.pkl").write_bytes(b"not what was published")
 
     with open_client(settings_in(tmp_path), lambda: NOW) as client:
@@ -163,6 +166,26 @@ def test_ready_says_degraded_while_an_earlier_version_stands_in(tmp_path: Path) 
     assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
     assert status == {"version_id": versions[1], "serving_version_id": versions[0], "degraded": True}
     assert "artifact_corrupt" in findings
+
+
+def test_the_doctor_looks_at_the_files_themselves_and_not_at_what_memory_holds(tmp_path: Path) -> None:
+    def findings() -> dict[str, Any]:
+        return {finding["code"]: finding for finding in client.get("/ai/doctor").json()["findings"]}
+
+    with open_client(settings_in(tmp_path), lambda: NOW) as client:
+        older, newer = (trained_and_activated(client, seed, count) for seed, count in ((1, 120), (2, 20)))
+        files = {version: tmp_path / "models" / f"xgb_model_{version}.pkl" for version in (older, newer)}
+        client.post("/ai/predict", json={"rows": [features()]})
+        whole = findings()
+        files[older].unlink()
+        before = findings()["artifact_corrupt"]
+        files[newer].write_bytes(files[newer].read_bytes()[:-1] + b"?")
+        both = findings()["artifact_corrupt"]
+
+    assert "artifact_corrupt" not in whole
+    assert (before["severity"], set(before["evidence"]["damaged"])) == ("warning", {older})
+    assert (both["severity"], set(both["evidence"]["damaged"])) == ("error", {older, newer})
+    assert both["evidence"]["serving_version_id"] == newer
 
 
 def test_a_trader_that_will_not_begin_is_said_by_status_ready_and_doctor(tmp_path: Path) -> None:

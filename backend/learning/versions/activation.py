@@ -181,9 +181,13 @@ def _version_before(history: list[Activation], current: str | None) -> str | Non
     return next((entry.version_id for entry in history if entry.version_id not in (None, current)), None)
 
 
+def version_before(session: Session, strategy: str) -> str | None:
+    """The version that a rollback would make decide."""
+    return _version_before(_history(session, strategy), _active_id(session, strategy))
+
+
 def _rollback_target(session: Session, name: str, settings: Settings) -> str:
-    strategy = get_strategy(session, name, settings=settings)
-    target = _version_before(_history(session, strategy.name), _active_id(session, strategy.name))
+    target = version_before(session, get_strategy(session, name, settings=settings).name)
     if target is None:
         raise ConflictError(
             f"No other version of {name} was active before. Activate one: POST /ai/activate-model/VERSION.",

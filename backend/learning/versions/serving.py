@@ -93,6 +93,14 @@ class Serving:
         """Any version, active or not; 409 ``artifact_missing`` or ``artifact_corrupt``."""
         return self._open(version.version_id, version.model_path, version.artifact_sha256, version.artifact_bytes)
 
+    def fault_on_disk(self, version: AIModelVersion) -> str | None:
+        """What is wrong with the version's file as it lies there now, whatever memory holds; None where it is whole."""
+        try:
+            self._store.read_verified(version.model_path, sha256=version.artifact_sha256, size=version.artifact_bytes)
+        except UnusableArtifactError as error:
+            return error.message
+        return None
+
     def _verified(self, published: Published) -> Model | None:
         """The model, or None where its file is damaged; a damaged file is looked at again once it changed."""
         key, path = (published.version_id, published.artifact_sha256), published.model_path

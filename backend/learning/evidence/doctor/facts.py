@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backend.learning.evidence.status import active_model, market_state
+from backend.learning.versions.activation import version_before
 from backend.learning.versions.serving import Serving
 from backend.models import AIModelVersion, AITrainingSample, JobRun, Strategy
 from backend.operations import runs
@@ -45,7 +46,10 @@ class Outcomes:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything a finding may rest on."""
+    """Everything a finding may rest on.
+
+    ``damaged`` says what is wrong with the files of the active version and of the one a rollback would go to.
+    """
 
     strategy: str
     now: datetime
@@ -57,6 +61,7 @@ class Facts:
     last_due: datetime | None
     last_slot: datetime | None
     active: dict[str, Any]
+    damaged: dict[str, str]
     live: dict[str, Any] | None
     market: dict[str, Any]
 
@@ -82,6 +87,7 @@ def read_facts(
         last_due=last_due,
         last_slot=last_slot,
         active=active_model(session, strategy, serving),
+        damaged=_damaged(session, strategy, serving),
         live=_live(session, strategy),
         market=market_state(session, strategy, now),
     )
@@ -133,6 +139,13 @@ def _constant(rows: Sequence[AITrainingSample]) -> tuple[str, ...]:
     matrix = np.stack([np.frombuffer(row.features_blob, dtype="<f4") for row in rows])
     constant = np.ptp(matrix, axis=0) == 0
     return tuple(name for name, same in zip(rows[0].feature_schema.names, constant, strict=True) if same)
+
+
+def _damaged(session: Session, strategy: str, serving: Serving) -> dict[str, str]:
+    needed = AIModelVersion.is_active | (AIModelVersion.version_id == version_before(session, strategy))
+    versions = session.scalars(select(AIModelVersion).where(AIModelVersion.strategy == strategy, needed))
+    faults = {version.version_id: serving.fault_on_disk(version) for version in versions}
+    return {version_id: fault for version_id, fault in faults.items() if fault is not None}
 
 
 def _live(session: Session, strategy: str) -> dict[str, Any] | None:

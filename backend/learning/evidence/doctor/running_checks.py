@@ -134,19 +134,30 @@ def clock_skew(facts: Facts) -> Finding | None:
 
 
 def artifact_corrupt(facts: Facts) -> Finding | None:
-    """The active version cannot be served from its file."""
-    active = facts.active
-    if active["version_id"] is None or not active["degraded"]:
+    """The file of the active version, or of the one a rollback would go to, is not what was published."""
+    active, version_id = facts.active, facts.active["version_id"]
+    own = version_id is not None and (active["degraded"] or version_id in facts.damaged)
+    others = sorted(set(facts.damaged) - {version_id})
+    if not own and not others:
         return None
-    serving = active["serving_version_id"]
-    instead = f"{serving} serves instead" if serving else "no version serves, the cold-start rule decides"
+    told = (
+        [f"The file of {version_id} is missing or differs from what was published; {_instead(facts)}."] if own else []
+    )
+    told += [f"The file of {other}, to which a rollback would go, is missing or damaged." for other in others]
     return Finding(
         Code.ARTIFACT_CORRUPT,
-        Severity.ERROR,
-        f"The file of {active['version_id']} is missing or differs from what was published; {instead}.",
-        dict(active),
+        Severity.ERROR if own else Severity.WARNING,
+        " ".join(told),
+        {**active, "damaged": facts.damaged},
         "Restore the file from a backup, or activate another version: POST /ai/activate-model/{version_id}.",
     )
+
+
+def _instead(facts: Facts) -> str:
+    serving = facts.active["serving_version_id"]
+    if serving == facts.active["version_id"]:
+        return "it serves from memory until the service is restarted"
+    return f"{serving} serves instead" if serving else "no version serves, the cold-start rule decides"
 
 
 def _wilson(correct: int, judged: int) -> tuple[float, float]:

@@ -38,6 +38,7 @@ def facts(settings: Settings) -> Facts:
         last_due=NOW - timedelta(hours=9),
         last_slot=NOW - timedelta(hours=9),
         active={"version_id": "v1", "serving_version_id": "v1", "degraded": False},
+        damaged={},
         live={"version_id": "v1", "judged": 100, "correct": 56, "live_accuracy": 0.56},
         market={"source": "simulated", "state": "running", "market_time": NOW, "updated_at": "t", "detail": None},
     )
@@ -87,6 +88,8 @@ PROVOKED: list[tuple[Code, dict[str, Any]]] = [
     (Code.TRADER_STOPPED, refused()),
     (Code.CLOCK_SKEW, {"market__market_time": NOW + timedelta(seconds=61)}),
     (Code.ARTIFACT_CORRUPT, {"active__degraded": True, "active__serving_version_id": None}),
+    (Code.ARTIFACT_CORRUPT, {"damaged": {"v1": "The file differs."}}),
+    (Code.ARTIFACT_CORRUPT, {"damaged": {"v0": "The file differs."}}),
 ]
 NOT_YET: list[tuple[Code, dict[str, Any]]] = [
     (Code.ONLY_HOLD, {"decisions__recent_actions": {"HOLD": 2}}),
@@ -201,3 +204,22 @@ def test_a_stand_in_is_named_where_there_is_one(facts: Facts) -> None:
 
     assert finding is not None
     assert "v0 serves instead" in finding.explanation
+
+
+@pytest.mark.parametrize(
+    ("damaged", "severity", "said"),
+    [
+        ({"v1": "gone"}, Severity.ERROR, "it serves from memory until the service is restarted"),
+        ({"v0": "gone"}, Severity.WARNING, "The file of v0, to which a rollback would go"),
+        ({"v1": "gone", "v0": "gone"}, Severity.ERROR, "The file of v0, to which a rollback would go"),
+    ],
+)
+def test_a_file_that_is_damaged_on_disk_is_said_before_anything_needs_it(
+    facts: Facts, damaged: dict[str, str], severity: Severity, said: str
+) -> None:
+    finding = found(changed(facts, damaged=damaged), Code.ARTIFACT_CORRUPT)
+
+    assert finding is not None
+    assert finding.severity is severity
+    assert said in finding.explanation
+    assert finding.evidence["damaged"] == damaged
