@@ -92,6 +92,8 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> FastAPI:
 
 
 def _open(settings: Settings, trainer: Trainer, clock: Clock) -> AppContext:
+    store = ArtifactStore(settings.model_dir)
+    store.prepare()
     database = Database(settings.database_url)
     try:
         with explained(settings.database_url):
@@ -99,7 +101,6 @@ def _open(settings: Settings, trainer: Trainer, clock: Clock) -> AppContext:
     except BaseException:
         database.close()
         raise
-    store = ArtifactStore(settings.model_dir)
     serving = Serving(store)
     return AppContext(
         settings=settings,

@@ -13,6 +13,7 @@ from backend.cli.output import JsonOption
 from backend.clock import utc_now
 from backend.database import Database
 from backend.errors import InvalidInputError, UnavailableError
+from backend.learning.versions.store import ArtifactStore
 from backend.main import create_app
 from backend.settings import Settings, admin_token_in_environment, load_settings
 from backend.trading.live import feed_of
@@ -43,6 +44,7 @@ def serve() -> None:
     settings = load_settings()
     check_market(settings)
     listening = listen(settings)
+    ArtifactStore(settings.model_dir).prepare()
     migrations.upgrade(settings.database_url)
     check_trader(settings)
     config = uvicorn.Config(

@@ -131,6 +131,13 @@ def test_a_table_without_a_newer_column_counts_as_not_migrated(tmp_path: Path) -
         pass
 
 
+def test_a_model_folder_that_cannot_be_used_is_refused_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("in the way")
+
+    with pytest.raises(UnavailableError, match="QT_MODEL_DIR"), open_client(settings_in(tmp_path), lambda: NOW):
+        pass
+
+
 def test_creating_the_application_touches_nothing(tmp_path: Path) -> None:
     create_app(settings_in(tmp_path))
 

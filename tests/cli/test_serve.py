@@ -170,6 +170,18 @@ def test_nothing_is_created_while_a_setting_is_wrong(project: Path, qt_there: An
     assert {path for path in project.rglob("*") if "__pycache__" not in path.parts} == before
 
 
+def test_a_model_folder_that_cannot_be_used_is_one_sentence_at_the_start(
+    project: Path, qt_there: Any, port: int
+) -> None:
+    (project / "models").write_text("in the way")
+
+    answer = qt_there("serve", QT_ADMIN_TOKEN=TOKEN, QT_PORT=str(port), QT_MODEL_DIR="models", QT_MARKET="off")
+
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err.startswith("QT_MODEL_DIR=")
+    assert answer.err.count("\n") == 1
+
+
 def test_migrate_brings_the_database_to_the_newest_revision(qt: Any, tmp_path: Path) -> None:
     first, second = qt("migrate"), qt("migrate", "--json")
 

@@ -3,11 +3,12 @@
 import os
 import re
 import stat
+import tempfile
 from pathlib import Path
 
 from ai_engine import artifact
 from backend import system
-from backend.errors import ConflictError
+from backend.errors import ConflictError, UnavailableError
 
 FILE_NAME = re.compile(r"xgb_model_v\d{8}_\d{6}\.pkl")
 MARKER = re.compile(r"\.(?P<run_id>run-[0-9a-f]+)\.(?P<version_id>v\d{8}_\d{6})\.publishing")
@@ -43,6 +44,19 @@ class ArtifactStore:
 
     def __init__(self, model_dir: Path) -> None:
         self.model_dir = model_dir
+
+    def prepare(self) -> None:
+        """Make the folder and prove that files can be written there; UnavailableError names the setting."""
+        try:
+            self.model_dir.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self.model_dir, prefix=".probe-") as probe:
+                probe.write(b"probe")
+        except OSError as error:
+            raise UnavailableError(
+                f"QT_MODEL_DIR={self.model_dir} cannot hold models ({error.strerror or error}). Name a folder that can"
+                " be written to, or mend this one.",
+                reason="model_dir_unusable",
+            ) from error
 
     def path_of(self, version_id: str) -> Path:
         """Where the version's file is or would be."""

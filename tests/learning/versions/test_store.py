@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ai_engine.artifact import sha256
+from backend.errors import UnavailableError
 from backend.learning.versions.publish import folder_name, undo_unsettled
 from backend.learning.versions.store import MAX_ARTIFACT_BYTES, ArtifactStore, NameTakenError, UnusableArtifactError
 from backend.operations import runs
@@ -22,6 +23,29 @@ def store(tmp_path: Path) -> ArtifactStore:
 
 def read(store: ArtifactStore, path: str | Path) -> bytes:
     return store.read_verified(path, sha256=sha256(BLOB), size=len(BLOB))
+
+
+def test_a_prepared_folder_exists_and_holds_nothing(store: ArtifactStore) -> None:
+    store.prepare()
+    store.prepare()
+
+    assert list(store.model_dir.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["file", "file/models"])
+def test_a_folder_that_cannot_hold_models_is_refused_by_the_settings_name(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    with pytest.raises(UnavailableError, match=r"QT_MODEL_DIR=.*cannot hold models \("):
+        ArtifactStore(tmp_path / place).prepare()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is unwritable for this user")
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir(mode=0o500)
+
+    with pytest.raises(UnavailableError, match="Permission denied"):
+        ArtifactStore(tmp_path / "models").prepare()
 
 
 def test_what_is_written_reads_back(store: ArtifactStore) -> None:
