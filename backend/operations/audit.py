@@ -5,6 +5,7 @@ from typing import Any, NotRequired, TypedDict, Unpack
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from structlog.contextvars import get_contextvars
 
 from backend.clock import iso
 from backend.models import AuditEntry
@@ -25,8 +26,12 @@ class Entry(TypedDict):
 
 
 def append(session: Session, **entry: Unpack[Entry]) -> AuditEntry:
-    """Add one entry; it is kept exactly when the caller's transaction is."""
-    row = AuditEntry(**entry)
+    """Add one entry; it is kept exactly when the caller's transaction is.
+
+    Within an HTTP request it carries that request's id, as every line of the log does.
+    """
+    bound: str | None = get_contextvars().get("request_id")
+    row = AuditEntry(**{"request_id": bound, **entry})
     session.add(row)
     return row
 

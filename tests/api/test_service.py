@@ -195,6 +195,32 @@ def test_the_doctor_looks_at_the_files_themselves_and_not_at_what_memory_holds(t
     assert both["evidence"]["serving_version_id"] == newer
 
 
+def test_every_entry_of_the_audit_carries_the_id_of_the_call_that_wrote_it(tmp_path: Path) -> None:
+    with open_client(settings_in(tmp_path), lambda: NOW) as client:
+
+        def call(request_id: str, path: str, body: Any = None) -> Any:
+            answer = client.post(path, json=body, headers={"X-Request-ID": request_id})
+            assert answer.status_code < 300, answer.text
+            return answer.json()
+
+        call("import-1", "/ai/training-samples", {"samples": closed_samples(120)})
+        begun = call("retrain-1", "/ai/retrain?wait=false")["run_id"]
+        for _ in range(600):
+            run = client.get(f"/ai/retraining-runs/{begun}").json()
+            if run["state"] != "running":
+                break
+            time.sleep(0.1)
+        call("activate-1", f"/ai/activate-model/{run['result']['version_id']}?force=true&reason=test")
+        call("deactivate-1", "/ai/deactivate")
+        entries = client.get("/ai/audit").json()["entries"]
+
+    by_action = {entry["action"]: entry["request_id"] for entry in entries}
+    assert by_action.pop("strategy_created") == "import-1"
+    assert by_action.pop("activate") == "activate-1"
+    assert by_action.pop("deactivate") == "deactivate-1"
+    assert set(by_action.values()) == {"retrain-1"}
+
+
 def test_a_trader_that_will_not_begin_is_said_by_status_ready_and_doctor(tmp_path: Path) -> None:
     candles = tmp_path / "BTCUSDC-5m.csv"
     candles.write_text("1,2,3\n")

@@ -4,6 +4,7 @@ from datetime import datetime
 
 import pytest
 from sqlalchemy.orm import Session
+from structlog.contextvars import bound_contextvars
 
 from backend.database import Database
 from backend.operations import audit
@@ -44,6 +45,16 @@ def test_what_is_unknown_is_null(database: Database, now: datetime) -> None:
     ((entry,), _) = database.read(audit.list_entries)
 
     assert [entry[key] for key in ("strategy", "subject", "reason", "detail", "request_id")] == [None] * 5
+
+
+def test_an_entry_carries_the_id_of_the_request_it_was_written_in(database: Database, now: datetime) -> None:
+    with bound_contextvars(request_id="r7"):
+        database.write(audit.append, at=now, actor="ada", action="activate")
+    database.write(audit.append, at=now, actor="ada", action="deactivate")
+
+    (after, within), _ = database.read(audit.list_entries)
+
+    assert (within["request_id"], after["request_id"]) == ("r7", None)
 
 
 def test_a_deed_that_fails_leaves_no_entry(database: Database, now: datetime) -> None:

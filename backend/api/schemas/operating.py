@@ -124,7 +124,7 @@ class StrategyList(Answer):
 class SchemaIn(Body):
     """The names of a strategy's features from now on."""
 
-    features: Annotated[list[FeatureName], Field(min_length=1, max_length=2000)]
+    features: Annotated[list[FeatureName], Field(min_length=1, max_length=MAX_FEATURES)]
 
 
 class SchemaOut(Answer):
@@ -136,7 +136,7 @@ class SchemaOut(Answer):
 
 
 class AuditOut(Answer):
-    """Who did what to what, when and why."""
+    """Who did what to what, when and why; ``request_id`` is null where it was not done by a call."""
 
     at: str
     actor: str
@@ -144,6 +144,7 @@ class AuditOut(Answer):
     strategy: str | None
     subject: str | None
     reason: str | None
+    request_id: str | None
 
 
 class AuditList(Answer):

@@ -4,6 +4,7 @@ import logging
 import math
 import threading
 from collections import Counter
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NotRequired, TypedDict, Unpack
@@ -83,10 +84,10 @@ def retrain(service: RetrainService, **options: Unpack[RetrainOptions]) -> dict[
 
 
 def start_retrain(service: RetrainService, **options: Unpack[RetrainOptions]) -> str:
-    """Begin a retraining, which goes on in a thread, and return its run's id."""
+    """Begin a retraining, which goes on in a thread under its caller's request id, and return its run's id."""
     run_id = _begin(service, options)
-    name = f"retrain-{options['strategy']}"
-    threading.Thread(target=_in_background, args=(service, options, run_id), name=name, daemon=True).start()
+    name, work = f"retrain-{options['strategy']}", copy_context().run
+    threading.Thread(target=work, args=(_in_background, service, options, run_id), name=name, daemon=True).start()
     return run_id
 
 
