@@ -7,6 +7,7 @@ import uuid
 import structlog
 from fastapi import Request
 from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.api.problems import expected_failure, unexpected_failure
@@ -62,6 +63,9 @@ class RequestContext:
 
         try:
             await self._app(request.scope, receive, send_with_headers)
+        except ClientDisconnect:
+            logger.info("client left before its request was whole", method=request.method, path=request.url.path)
+            return
         except Exception as error:
             logger.exception("request failed", method=request.method, path=request.url.path)
             if status is not None:

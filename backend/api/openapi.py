@@ -12,7 +12,8 @@ Decisions go in, outcomes come back, versions are trained, and a person activate
 
 * **Token**: `X-Admin-Token: …` or `Authorization: Bearer …`. The trader token suffices for the calls under *decisions*
   and *predictions*.
-* **Errors** are `application/problem+json`; branch on `reason`. A 4xx changes nothing.
+* **Errors** are `application/problem+json`; branch on `reason`. A 4xx changes nothing. Only what is not HTTP at all is
+  answered 400 in plain text, by the server below this service.
 * **JSON is strict**: no NaN or Infinity, no text or booleans for numbers, no unknown keys or query names.
 * **Units**: ratios are fractions (0.0111 is 1.11 %), money is in quote currency, times out are UTC with `Z`; times in
   need an offset. Unknown is null, never 0.

@@ -41,7 +41,8 @@ class Service:
     """A running process and its address."""
 
     def __init__(self, folder: Path, market: str) -> None:
-        self.address = f"http://127.0.0.1:{(port := free_port())}"
+        self.port = port = free_port()
+        self.address = f"http://127.0.0.1:{port}"
         database_url = f"sqlite:///{folder / 'quantum_trader.db'}"
         database = Database(database_url)
         Base.metadata.create_all(database.engine)
@@ -107,6 +108,38 @@ def test_a_served_process_answers_logs_json_and_ends_at_a_signal(service: Servic
     assert not [line for line in log if line["level"] in ("error", "critical")]
     assert any(line["event"] == "request" and line["path"] == "/ai/status" for line in log)
     assert ADMIN["X-Admin-Token"] not in json.dumps(log)
+
+
+@pytest.mark.parametrize("service", ["off"], indirect=True)
+def test_a_client_that_leaves_in_the_middle_of_its_body_is_one_line_of_information(service: Service) -> None:
+    service.wait_until_ready()
+    token = ADMIN["X-Admin-Token"]
+    head = f"POST /ai/decisions HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Admin-Token: {token}\r\nContent-Type: application/json"
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+        connection.sendall(f"{head}\r\nContent-Length: 1000\r\n\r\n{{".encode())
+        time.sleep(0.3)
+    time.sleep(0.3)
+
+    _, _, log = service.stop()
+
+    lines = [line for line in log if line.get("path") == "/ai/decisions"]
+    assert [(line["level"], line["method"]) for line in lines] == [("info", "POST")]
+    assert "left" in lines[0]["event"]
+    assert not [line for line in log if line["level"] in ("error", "critical") or "exception" in line]
+
+
+@pytest.mark.parametrize("service", ["off"], indirect=True)
+def test_what_is_not_http_is_answered_below_the_application_as_the_description_says(service: Service) -> None:
+    service.wait_until_ready()
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+        connection.sendall(b"garbage\r\n\r\n")
+        answer = connection.recv(4096)
+
+    description = service.get("/openapi.json")["info"]["description"]
+
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"content-type: text/plain" in answer
+    assert "answered 400 in plain text" in " ".join(description.split())
 
 
 def test_a_database_that_was_not_migrated_is_refused_in_one_sentence(tmp_path: Path) -> None:
