@@ -110,7 +110,7 @@ WORSE = {
 # What looks like a breach and is none.
 FINE = [
     ("forbidden_imports", "ai_engine/fine.py", "import os_like\nfrom datetime import datetime\n"),
-    ("upward_imports", "backend/learning/decisions/fine.py", "from backend.market.candles import price_at\n"),
+    ("upward_imports", "backend/learning/decisions/fine.py", "from backend.market.candles import open_at\n"),
     ("upward_imports", "backend/learning/evidence/fine.py", "from backend.learning.versions import serve\n"),
     ("upward_imports", "backend/cli/fine.py", "from backend.main import create_app\n"),
     ("hidden_imports", "ai_engine/fine.py", "def f():\n    import pandas as pd\n"),

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 import numpy as np
-from sqlalchemy import ColumnElement, Select, Table, func, select
+from sqlalchemy import ColumnElement, Table, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -15,6 +15,19 @@ from backend.market.feed import CandleRound
 from backend.models import Candle
 
 _TABLE = cast("Table", Candle.__table__)
+
+# Every round asks for every symbol: to build the query each time would cost three times what it costs to run.
+_FIRST_OPEN = (
+    select(Candle.open, Candle.open_time)
+    .where(
+        Candle.market == bindparam("of_market"),
+        Candle.symbol == bindparam("of_symbol"),
+        Candle.timeframe == bindparam("of_timeframe"),
+        Candle.open_time.between(bindparam("earliest"), bindparam("latest")),
+    )
+    .order_by(Candle.open_time)
+    .limit(1)
+)
 
 
 def append(session: Session, market: str, symbol: str, timeframe: str, candles: Candles) -> int:
@@ -54,22 +67,13 @@ def window(session: Session, market: str, symbol: str, timeframe: str, until: da
     return Candles(times, opened, high, low, close, volume, timeframe_ms(timeframe))
 
 
-def price_at(
-    session: Session, market: str, symbol: str, timeframe: str, at: datetime, tolerance: timedelta
-) -> tuple[float, datetime] | None:
-    """Close and close time of the first candle that closes within ``[at, at + tolerance]``."""
-    length = _length(timeframe)
-    series = _series(market, symbol, timeframe)
-    found = _first(session, select(Candle.close, Candle.open_time).where(*series), at - length, tolerance)
-    return None if found is None else (found[0], found[1] + length)
-
-
 def open_at(
     session: Session, market: str, symbol: str, timeframe: str, at: datetime, tolerance: timedelta
 ) -> tuple[float, datetime] | None:
     """Open and open time of the first candle that opens within ``[at, at + tolerance]``."""
-    series = _series(market, symbol, timeframe)
-    return _first(session, select(Candle.open, Candle.open_time).where(*series), at, tolerance)
+    series = {"of_market": market, "of_symbol": symbol, "of_timeframe": timeframe}
+    row = session.execute(_FIRST_OPEN, {**series, "earliest": at, "latest": at + tolerance}).first()
+    return None if row is None else (row[0], row[1])
 
 
 def last_close_time(
@@ -100,15 +104,6 @@ def _values(opened: datetime, bar: Sequence[float]) -> dict[str, Any]:
 
 def _series(market: str, symbol: str, timeframe: str) -> tuple[ColumnElement[bool], ...]:
     return (Candle.market == market, Candle.symbol == symbol, Candle.timeframe == timeframe)
-
-
-def _first(
-    session: Session, query: Select[float, datetime], earliest: datetime, tolerance: timedelta
-) -> tuple[float, datetime] | None:
-    """The first candle that opens within ``[earliest, earliest + tolerance]``."""
-    within = query.where(Candle.open_time.between(earliest, earliest + tolerance))
-    row = session.execute(within.order_by(Candle.open_time).limit(1)).first()
-    return None if row is None else (row[0], row[1])
 
 
 def _symbols(session: Session, market: str) -> Iterable[str]:

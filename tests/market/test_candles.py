@@ -118,7 +118,7 @@ def test_markets_symbols_and_timeframes_do_not_mix(database: Database) -> None:
     database.write(store.append, "replay", "BTCUSDT", "5m", make_candles([0], scale=4.0))
 
     assert database.read(store.window, *SERIES, at(1_000)).open.tolist() == [400.0]
-    assert database.read(store.price_at, "replay", "ETHUSDT", "5m", at(5), timedelta(0)) == (300.25, at(5))
+    assert database.read(store.open_at, "replay", "ETHUSDT", "5m", at(0), timedelta(0)) == (300.0, at(0))
     assert len(database.read(store.window, "replay", "BTCUSDT", "1h", at(1_000))) == 0
 
 
@@ -156,37 +156,26 @@ def test_rounds_and_columns_make_the_same_candles(database: Database) -> None:
     assert same(database.read(store.window, "other", "BTCUSDT", "5m", at(1_000)), candles)
 
 
-def test_price_at_is_the_close_of_the_first_candle_closing_at_or_after_the_time(database: Database) -> None:
-    database.write(store.append, *SERIES, make_candles([0, 1, 4]))
-    one = timedelta(minutes=5)
-
-    def price(minutes: float, tolerance: timedelta = one) -> tuple[float, datetime] | None:
-        return database.read(store.price_at, *SERIES, at(minutes), tolerance)
-
-    assert price(5) == (100.25, at(5))
-    assert price(5.01) == (101.25, at(10))
-    assert price(10, timedelta(0)) == (101.25, at(10))
-    assert price(11) is None
-    assert price(20) == (104.25, at(25))
-    assert price(19.99) is None
-    assert price(25.01) is None
-
-
 def test_open_at_is_the_open_of_the_first_candle_opening_at_or_after_the_time(database: Database) -> None:
     database.write(store.append, *SERIES, make_candles([0, 1, 4]))
-    one = timedelta(minutes=5)
 
-    assert database.read(store.open_at, *SERIES, at(0), one) == (100.0, at(0))
-    assert database.read(store.open_at, *SERIES, at(0.01), one) == (101.0, at(5))
-    assert database.read(store.open_at, *SERIES, at(15), one) == (104.0, at(20))
-    assert database.read(store.open_at, *SERIES, at(10), one) is None
+    def opened(minutes: float, tolerance: timedelta = timedelta(minutes=5)) -> tuple[float, datetime] | None:
+        return database.read(store.open_at, *SERIES, at(minutes), tolerance)
+
+    assert opened(0) == (100.0, at(0))
+    assert opened(0.01) == (101.0, at(5))
+    assert opened(5, timedelta(0)) == (101.0, at(5))
+    assert opened(10) is None
+    assert opened(15) == (104.0, at(20))
+    assert opened(14.99) is None
+    assert opened(20.01) is None
 
 
 def test_the_first_candle_is_the_earliest_whatever_came_in_first(database: Database) -> None:
     for index in (9, 4, 7, 2):
         database.write(store.append, *SERIES, make_candles([index]))
 
-    assert database.read(store.price_at, *SERIES, at(0), timedelta(hours=1)) == (102.25, at(15))
+    assert database.read(store.open_at, *SERIES, at(0), timedelta(hours=1)) == (102.0, at(10))
     assert database.read(store.open_at, *SERIES, at(11), timedelta(hours=1)) == (104.0, at(20))
 
 
@@ -208,14 +197,13 @@ def test_every_read_is_a_search_of_the_key_and_never_a_scan(memory: Connection) 
     with Session(memory) as session:
         event.listen(memory, "before_cursor_execute", lambda *call: seen.append((call[2], call[3])))
         store.window(session, *SERIES, at(0))
-        store.price_at(session, *SERIES, at(0), timedelta(minutes=5))
         store.open_at(session, *SERIES, at(0), timedelta(minutes=5))
         store.last_close_time(session, "replay", "5m", ["BTCUSDT"])
         store.last_close_time(session, "replay", "5m")
         reads = list(seen)
         plans = [str(row[-1]) for sql, values in reads for row in explain(memory, sql, values)]
 
-    assert len(reads) == 5
+    assert len(reads) == 4
     assert all(plan.startswith("SEARCH candles USING") for plan in plans), plans
     assert not any("TEMP B-TREE" in plan for plan in plans)
 
@@ -254,12 +242,9 @@ def test_prices_equal_those_of_a_naive_scan(
     allowed = timedelta(minutes=tolerance)
     with memory.begin() as transaction, Session(memory) as session:
         store.append(session, *SERIES, candles)
-        close = store.price_at(session, *SERIES, at(minute), allowed)
         opened = store.open_at(session, *SERIES, at(minute), allowed)
         transaction.rollback()
 
     scan = [(from_ms(int(time)), index) for index, time in enumerate(candles.open_time)]
-    closes = [(candles.close[i], time + timedelta(minutes=5)) for time, i in scan]
     opens = [(candles.open[i], time) for time, i in scan]
-    assert close == next((row for row in closes if at(minute) <= row[1] <= at(minute) + allowed), None)
     assert opened == next((row for row in opens if at(minute) <= row[1] <= at(minute) + allowed), None)
