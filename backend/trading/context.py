@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
+from ai_engine import labels
 from ai_engine.policy import PolicySettings
 from backend.clock import Clock
 from backend.database import Database
@@ -41,7 +42,7 @@ class Terms:
     @property
     def cost(self) -> float:
         """Fees and slippage of a round trip as a fraction."""
-        return 2 * (self.fee_rate + self.slippage_bps / 10_000)
+        return labels.round_trip_cost(self.fee_rate, self.slippage_bps)
 
     @property
     def horizon(self) -> timedelta:

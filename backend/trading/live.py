@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,14 +19,14 @@ from backend.market.klines import name_parts
 from backend.market.simulated import SimulatedMarket
 from backend.models import Feed as FeedRow
 from backend.settings import Settings
-from backend.trading.batches import ROUNDS_A_TRANSACTION, batches
+from backend.trading.batches import batches
 from backend.trading.context import TraderContext
+from backend.trading.pace import Pace
 from backend.trading.role import LeaseLostError, TraderRole
 from backend.trading.round import Trader
 
 log = logging.getLogger(__name__)
 
-BATCH_SECONDS = 0.2
 SHORTEST_WAIT_SECONDS = 0.05
 REPLAY = "replay"
 
@@ -151,15 +150,11 @@ class TraderLoop:
 
     def _catch_up(self, trader: Trader) -> bool:
         """Take every round that has closed, at the market's speed; False when told to stop."""
-        speed = self._settings.market_speed
-        due = time.monotonic()
-        size = min(max(round(speed * BATCH_SECONDS), 1), ROUNDS_A_TRANSACTION) if speed else ROUNDS_A_TRANSACTION
-        for batch in batches(trader.feed.rounds(trader.after), size):
+        pace = Pace(self._settings.market_speed)
+        for batch in batches(trader.feed.rounds(trader.after), pace.rounds_a_transaction):
             trader.steps(batch)
             self._retry_seconds = self._patience.first_retry_seconds
-            if speed:  # time lost is made up for within a second, not in a burst
-                due = max(due + len(batch) / speed, time.monotonic() - 1)
-            if self._stopped.wait(max(0.0, due - time.monotonic())):
+            if self._stopped.wait(pace.seconds_to_wait(len(batch))):
                 return False
         return not self._stopped.is_set()
 
