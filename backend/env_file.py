@@ -27,12 +27,18 @@ def read(path: Path) -> dict[str, str]:
         name, equals, value = line.strip().removeprefix("export ").partition("=")
         if not equals or not name.strip().isidentifier():
             raise SettingsError(f"{path.name}, line {number}: expected NAME=value, or a comment that starts with #.")
-        values[name.strip()] = _unquoted(value.strip())
+        try:
+            values[name.strip()] = _unquoted(value.strip())
+        except ValueError as error:
+            raise SettingsError(f"{path.name}, line {number}: {error}") from None
     return values
 
 
 def _unquoted(value: str) -> str:
-    if value[:1] in ("'", '"') and (end := value.find(value[0], 1)) > 0:
+    if value[:1] in ("'", '"'):
+        end = value.find(value[0], 1)
+        if end < 0:
+            raise ValueError(f"the value begins with {value[0]} and never ends; close the quote, or remove it.")
         return value[1:end]
     if value.startswith("#"):
         return ""

@@ -139,7 +139,7 @@ def secret(_name: str, value: str) -> SecretStr:
 def token(name: str, value: str) -> SecretStr:
     """A token that nobody guesses or finds in a document."""
     remedy = f"Make one with: qt token --new{'' if name == 'QT_ADMIN_TOKEN' else f' (then choose another for {name})'}"
-    if value in PRINTED_TOKENS:
+    if value.lower() in PRINTED_TOKENS:
         raise SettingsError(f"{name} is a token that is printed in a document, so everybody knows it. {remedy}")
     if len(value) < SHORTEST_TOKEN:
         raise SettingsError(f"{name} is shorter than {SHORTEST_TOKEN} characters. {remedy}")

@@ -270,7 +270,17 @@ def test_a_webhook_without_a_secret_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "token", ["live-admin-token", "tiny-one", "fifteen-letters", "has a space in it, sadly", "ærlig-talt-et-token"]
+    "token",
+    [
+        "live-admin-token",
+        "LIVE-ADMIN-TOKEN",
+        "Live-Admin-Token",
+        "Change-Me-To-A-Random-Token",
+        "tiny-one",
+        "fifteen-letters",
+        "has a space in it, sadly",
+        "ærlig-talt-et-token",
+    ],
 )
 def test_a_weak_admin_token_is_refused_with_the_way_on_and_without_being_repeated(token: str) -> None:
     with pytest.raises(SettingsError, match="qt token --new") as caught:
@@ -405,8 +415,23 @@ def test_a_file_that_cannot_be_read_is_refused_without_repeating_it(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
+    "line", ["QT_HOST='127.0.0.1", 'QT_HOST="127.0.0.1', "QT_HOST='", 'QT_HOST="secret-value # no']
+)
+def test_a_quote_that_is_never_closed_is_refused_by_its_line(tmp_path: Path, line: str) -> None:
+    file = tmp_path / ".env"
+    file.write_text(f"# a comment\n\n{line}\nQT_PORT=9000\n")
+
+    with pytest.raises(SettingsError, match=r"^\.env, line 3: .*quote.*\.$") as caught:
+        load_settings(environ={"QT_ADMIN_TOKEN": TOKEN}, env_file=file)
+
+    assert "secret-value" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("line", "value"),
     [
+        ("NAME=''", ""),
+        ("NAME=it's", "it's"),
         ("NAME=plain", "plain"),
         ("export NAME=plain", "plain"),
         ("  NAME = spaced  ", "spaced"),

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from backend.api.deps import ActorDep, ContextDep
 from backend.api.routing import AdminRoute
-from backend.api.schemas.fields import Cursor, Limit, RunIdPath, StrategyQuery
+from backend.api.schemas.fields import Cursor, Limit, PlainInteger, RunIdPath, StrategyQuery
 from backend.api.schemas.problems import problems
 from backend.api.schemas.versions import (
     RetrainError,
@@ -30,6 +30,7 @@ router = APIRouter(prefix="/ai", tags=["retraining"], route_class=AdminRoute)
 
 MinSamples = Annotated[
     int | None,
+    PlainInteger,
     Query(ge=1, le=1_000_000, description="Fewer known outcomes in the window: skipped. Left out: the setting."),
 ]
 Wait = Annotated[bool, Query(description="`false`: answer 202 with a run_id at once.")]

@@ -44,6 +44,9 @@ ROUTES = [*(("POST", path) for path in [*BODIES, *BODYLESS]), *(("GET", path) fo
 LISTS = [path for path in READS if path.rpartition("/")[2] in {"models", "training-samples", "decisions", "audit"}]
 LISTS += ["/ai/strategies", "/ai/retraining-runs"]
 
+# What Python's own reading of a whole number would let pass.
+NOT_PLAIN = ["1_0", "10.0", "%2B10", "+10", "%2010", "10%20", "1e1", "%D9%A1%D9%A0"]
+
 NOT_JSON = [
     b"{",
     b"nonsense",
@@ -93,7 +96,9 @@ def test_an_unknown_strategy_is_404_with_the_nearest_one(shared_client: TestClie
 
 
 @pytest.mark.parametrize("path", LISTS)
-@pytest.mark.parametrize("limit", ["0", "-1", "1001", str(HUGE), "abc", "1.5", "NaN", "", "true", "9" * 5000, "%00"])
+@pytest.mark.parametrize(
+    "limit", ["0", "-1", "1001", str(HUGE), "abc", "1.5", "NaN", "", "true", "9" * 5000, "%00", *NOT_PLAIN]
+)
 def test_a_limit_outside_1_to_1000_is_refused(shared_client: TestClient, path: str, limit: str) -> None:
     assert assert_problem(shared_client.get(f"{path}?limit={limit}"), 422)["field"] == "limit"
 
@@ -113,6 +118,7 @@ def test_a_cursor_nobody_gave_out_is_refused(shared_client: TestClient, path: st
         "min_samples=1000001",
         "min_samples=ten",
         "min_samples=1e3",
+        *(f"min_samples={text}" for text in NOT_PLAIN),
         "wait=maybe",
         "include_synthetic=2",
         "min_samples=5&min_samples=6",

@@ -146,3 +146,17 @@ def test_the_ends_of_a_span_of_samples_are_said_to_be_included(document: dict[st
     }
 
     assert told == {"since": "Decided at or after this time.", "until": "Decided at or before this time."}
+
+
+def test_what_today_counts_and_what_a_number_is_are_said(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    numbers = {
+        (name, parameter["name"]): parameter["schema"]
+        for name, operation in operations(document)
+        for parameter in operation.get("parameters", [])
+        if parameter["name"] in ("limit", "min_samples")
+    }
+
+    assert "UTC" in schemas["SampleCounts"]["properties"]["today"]["description"]
+    assert len(numbers) >= 7
+    assert all("integer" in str(schema) and "string" not in str(schema) for schema in numbers.values())

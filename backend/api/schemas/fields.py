@@ -1,5 +1,6 @@
 """The kinds of values a caller may send: strict, finite, bounded, and refused by name with the remedy."""
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -71,6 +72,14 @@ def _known_form_of_run(value: str) -> str:
     return value
 
 
+def _plain_integer(value: Any) -> Any:
+    """A query's whole number is digits only; Python's own reading would let ``1_0`` and ``10.0`` pass."""
+    if isinstance(value, str) and not re.fullmatch(r"-?[0-9]+", value):
+        raise ValueError("must be a whole number in plain digits, such as 100")
+    return value
+
+
+PlainInteger = BeforeValidator(_plain_integer)
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 FeatureValue = Annotated[float, Field(ge=-FLOAT32_MAX, le=FLOAT32_MAX, allow_inf_nan=False)]
 Price = Annotated[float, Field(ge=PRICE_MIN, le=AMOUNT_MAX, description="Quote currency per unit; above 0.")]
@@ -102,7 +111,7 @@ StrategyQuery = Annotated[
         description="The partition. Left out, it is QT_STRATEGY, or `default` for a bot's calls.",
     ),
 ]
-Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most.")]
+Limit = Annotated[int, PlainInteger, Query(ge=1, le=1000, description="How many at most.")]
 Cursor = Annotated[str | None, Query(pattern=CURSOR_PATTERN, description="`next_cursor` of the page before.")]
 ReasonQuery = Annotated[
     str | None,

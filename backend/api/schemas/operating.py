@@ -14,7 +14,9 @@ class SampleCounts(Answer):
     outcome_known: int
     pending: int
     unobservable: int
-    today: int
+    today: Annotated[
+        int, Field(description="Recorded since 00:00 UTC of today, whenever they were decided; imported rows too.")
+    ]
     by_action: dict[str, int]
     by_label_source: dict[str, int]
 

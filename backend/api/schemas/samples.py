@@ -11,6 +11,7 @@ from backend.api.schemas.fields import (
     Action,
     Answer,
     Body,
+    PlainInteger,
     Timestamp,
     VersionIdField,
 )
@@ -33,7 +34,7 @@ class SampleSelection(BaseModel):
     since: Timestamp | None = Field(None, description="Decided at or after this time.")
     until: Timestamp | None = Field(None, description="Decided at or before this time.")
     features: bool = Field(False, description="Add each sample's `features` and `feature_names`.")
-    limit: int = Field(50, ge=1, le=1000)
+    limit: Annotated[int, PlainInteger] = Field(50, ge=1, le=1000)
     cursor: str | None = Field(None, pattern=CURSOR_PATTERN, description="`next_cursor` of the page before.")
 
 

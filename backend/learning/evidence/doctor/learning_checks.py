@@ -48,10 +48,14 @@ def only_hold(facts: Facts) -> Finding | None:
         Code.ONLY_HOLD,
         Severity.WARNING,
         f"The newest {holds} decisions were all HOLD, most of them because of {commonest}. They still become"
-        " training samples: each gets a counterfactual outcome from the candles once its horizon has passed.",
+        f" training samples: each gets a counterfactual outcome from {_priced_by(facts)} once its horizon has passed.",
         {"decisions": holds, "reasons": reasons},
         _REMEDY_FOR_HOLD.get(commonest, "Wait for the outcomes, retrain, and read the new version's report."),
     )
+
+
+def _priced_by(facts: Facts) -> str:
+    return "the price of a later decision" if facts.settings.market == "off" else "candles or later prices"
 
 
 _REMEDY_FOR_HOLD = {
@@ -60,6 +64,10 @@ _REMEDY_FOR_HOLD = {
     "ai_trading_disabled": "Set QT_ENABLE_AI_TRADING=1.",
     "cold_start_no_trend": "Wait for a trend, or retrain and activate a version: it needs no trend.",
     "no_rule_for_these_features": "Retrain and activate a version: before that no rule knows these features' names.",
+    "no_verified_model": "Restore the active version's file from a backup, or activate another version: only the"
+    " cold-start rule decides meanwhile, and it does not know these features' names.",
+    "schema_mismatch": "Retrain once outcomes of the new features are known and activate that version: the active one"
+    " needs features that these decisions lack. Or admit the schema that has them again.",
     "no_active_model": "Retrain and activate a version: POST /ai/retrain, then POST /ai/activate-model/...",
 }
 

@@ -162,6 +162,17 @@ def test_the_four_holds_of_the_user_document_are_explained_by_their_reason(facts
     assert "QT_MIN_CONFIDENCE" in finding.remedy
 
 
+@pytest.mark.parametrize(
+    ("market", "said"), [("off", "from the price of a later decision"), ("simulated", "from candles")]
+)
+def test_the_outcome_of_a_hold_is_promised_from_where_it_can_come(facts: Facts, market: str, said: str) -> None:
+    finding = found(changed(facts, decisions__recent_actions={"HOLD": 4}, settings__market=market), Code.ONLY_HOLD)
+
+    assert finding is not None
+    assert said in finding.explanation
+    assert ("candles" in finding.explanation) == (market != "off")
+
+
 def test_an_unreachable_threshold_names_one_that_can_be_reached(facts: Facts) -> None:
     finding = found(changed(facts, decisions__recent_confidences=(0.5004,) * 30), Code.THRESHOLD_UNREACHABLE)
 
