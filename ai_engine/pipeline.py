@@ -1,4 +1,4 @@
-"""Rows in, artifact bytes and a report out: the one seam that nightly runs, replay and rebuild share."""
+"""Rows in, artifact bytes and a report out: the one seam that every retraining goes through."""
 
 import platform
 from collections.abc import Callable
