@@ -54,6 +54,8 @@ PLANTED = [
     ("forbidden_imports", "backend/learning/bad.py", "from fastapi import Request\n"),
     ("forbidden_imports", "backend/learning/versions/bad.py", "def f():\n    import httpx2\n"),
     ("forbidden_imports", "backend/trading/bad.py", "import urllib.request\n"),
+    ("upward_imports", "backend/clock.py", "from backend.learning.record import record\n"),
+    ("upward_imports", "backend/database.py", "from backend.models import Base\n"),
     ("upward_imports", "backend/models/bad.py", "from backend.learning.record import record\n"),
     ("upward_imports", "backend/operations/bad.py", "from backend.market.candles import append\n"),
     ("upward_imports", "backend/market/bad.py", "from backend import trading\n"),
