@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 import structlog
@@ -31,7 +32,7 @@ from backend.database import Database, explained, parsed, place_of
 from backend.errors import UnavailableError
 from backend.learning.decisions.posted import DecisionService
 from backend.learning.versions.activation import VersionService
-from backend.learning.versions.retrain import RetrainService
+from backend.learning.versions.retrain import RetrainService, end_retrainings
 from backend.learning.versions.serving import Serving
 from backend.learning.versions.store import ArtifactStore
 from backend.learning.versions.trainer import SubprocessTrainer, Trainer
@@ -71,6 +72,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> FastAPI:
             context = await run_sync(_open, settings, trainer, clock)
             stack.callback(context.database.close)
             app.state.context = context
+            stack.push_async_callback(_in_thread, partial(end_retrainings, context.retraining))
             stack.callback(trainer.close)
             _start_jobs(context, stack)
             yield

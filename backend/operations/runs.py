@@ -1,6 +1,6 @@
 """Runs of jobs as rows: one running per job and strategy, one a slot, and none left behind by a lost process."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -126,10 +126,28 @@ def close_lost(session: Session, now: datetime) -> list[str]:
     leases.release_lost(session, now)
     running = session.scalars(select(JobRun).where(JobRun.state == "running")).all()
     lost = [run for run in running if _is_lost(run, now)]
+    return _lose(session, lost, now, "The process that ran it ended.")
+
+
+def own_running(session: Session) -> list[str]:
+    """The ids of the runs that this process works on."""
+    return [run.run_id for run in _own(session)]
+
+
+def close_own(session: Session, now: datetime) -> list[str]:
+    """Close the runs of this process, which is about to end; their ids."""
+    return _lose(session, _own(session), now, "The service stopped while it ran.")
+
+
+def _own(session: Session) -> Sequence[JobRun]:
+    own = (JobRun.state == "running", JobRun.owner == system.process_identity())
+    return session.scalars(select(JobRun).where(*own)).all()
+
+
+def _lose(session: Session, lost: Sequence[JobRun], now: datetime, detail: str) -> list[str]:
     for run in lost:
-        kept = run.result or {}
         run.state, run.finished_at = "error", now
-        run.result = {**kept, "status": "error", "reason": "lost", "detail": "The process that ran it ended."}
+        run.result = {**(run.result or {}), "status": "error", "reason": "lost", "detail": detail}
     session.flush()
     return [run.run_id for run in lost]
 

@@ -19,6 +19,7 @@ from backend.database import Database
 from backend.errors import UnavailableError
 from backend.main import create_app
 from backend.models import Base
+from backend.operations import runs
 from tests.api.conftest import ADMIN, NOW, closed_samples, features, open_client, settings_in
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,6 +65,13 @@ class Service:
     def get(self, path: str) -> Any:
         request = urllib.request.Request(self.address + path, headers=ADMIN)
         with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.load(answer)
+
+    def post(self, path: str, body: Any = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {**ADMIN, "Content-Type": "application/json"}
+        request = urllib.request.Request(self.address + path, data, headers, method="POST")
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
     def wait_until_ready(self) -> None:
@@ -169,6 +177,35 @@ def test_a_model_folder_that_cannot_be_used_is_refused_at_the_start(tmp_path: Pa
 
     with pytest.raises(UnavailableError, match="QT_MODEL_DIR"), open_client(settings_in(tmp_path), lambda: NOW):
         pass
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to stop a process by")
+@pytest.mark.parametrize("service", ["off"], indirect=True)
+def test_a_run_in_progress_is_closed_as_lost_when_the_service_is_stopped(service: Service, tmp_path: Path) -> None:
+    service.wait_until_ready()
+    service.post("/ai/training-samples", {"samples": closed_samples(2000)})
+    run_id = service.post("/ai/retrain?wait=false")["run_id"]
+
+    _, _, log = service.stop()
+
+    database = Database(f"sqlite:///{tmp_path / 'quantum_trader.db'}")
+    run = database.read(runs.get_run, run_id)
+    database.close()
+    assert (run["state"], run["reason"]) == ("error", "lost")
+    assert run["finished_at"] is not None
+    assert not [line for line in log if line["level"] in ("error", "critical") or "exception" in line]
+
+
+def test_a_run_that_hangs_is_closed_as_lost_with_the_service(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    with open_client(settings, lambda: NOW):
+        database = Database(settings.database_url)
+        run_id = database.write(runs.start, runs.NewRun("ai-retraining", "default", "admin"), NOW)
+
+    run = database.read(runs.get_run, run_id)
+    database.close()
+
+    assert (run["state"], run["reason"]) == ("error", "lost")
 
 
 def test_creating_the_application_touches_nothing(tmp_path: Path) -> None:

@@ -57,6 +57,28 @@ def test_progress_stays_between_nothing_and_all(database: Database, now: datetim
     assert database.read(runs.get_run, run_id)["progress"] == stored
 
 
+def test_a_process_that_ends_closes_its_own_runs_and_nobody_elses(database: Database, now: datetime) -> None:
+    mine = database.write(runs.start, MANUAL, now)
+    database.write(lambda session: session.execute(update(JobRun).values(result={"taken_over": True})))
+    done = database.write(runs.start, NewRun("ai-retraining", "done", "ada"), now)
+    database.write(runs.finish, done, now, "success", {"version_id": "v1"})
+    theirs = database.write(runs.start, NewRun("ai-retraining", "other", "ada"), now)
+    running_elsewhere = update(JobRun).where(JobRun.run_id == theirs).values(owner="elsewhere:1:x")
+    database.write(lambda session: session.execute(running_elsewhere))
+
+    own = database.read(runs.own_running)
+    closed = database.write(runs.close_own, now + SECOND)
+
+    assert own == closed == [mine]
+    run = database.read(runs.get_run, mine)
+    assert (run["state"], run["reason"], run["finished_at"]) == ("error", "lost", "2026-03-02T12:00:01Z")
+    assert run["result"]["taken_over"] is True
+    assert database.read(runs.get_run, theirs)["state"] == "running"
+    assert database.read(runs.get_run, done)["state"] == "success"
+    with pytest.raises(runs.RunLostError):
+        database.write(runs.finish, mine, now, "success", {})
+
+
 def test_a_second_run_is_refused_while_one_runs(database: Database, now: datetime) -> None:
     run_id = database.write(runs.start, MANUAL, now)
 

@@ -3,6 +3,7 @@
 import logging
 import math
 import threading
+import time
 from collections import Counter
 from contextvars import copy_context
 from dataclasses import dataclass, replace
@@ -39,6 +40,7 @@ logger = logging.getLogger(__name__)
 JOB = "ai-retraining"
 SEED = 20_251_112
 MIN_NEW_SHARE = 0.02
+PATIENCE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -91,9 +93,19 @@ def start_retrain(service: RetrainService, **options: Unpack[RetrainOptions]) ->
     return run_id
 
 
+def end_retrainings(service: RetrainService, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    """Leave no run of this process open: those that its closed trainer has cut off end themselves, or are closed."""
+    deadline = time.monotonic() + patience_seconds
+    while service.database.read(runs.own_running) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    service.database.write(runs.close_own, service.wall())
+
+
 def _in_background(service: RetrainService, options: RetrainOptions, run_id: str) -> None:
     try:
         _carry_out(service, options, run_id)
+    except runs.RunLostError as lost:
+        logger.info("%s", lost.message)
     except Exception:
         logger.exception("The retraining %s failed.", run_id)
 
@@ -196,9 +208,10 @@ def _read(session: Session, settings: Settings, options: RetrainOptions) -> _Rea
 
 
 def count_outcomes(session: Session, strategy: str) -> tuple[int, int]:
-    """Known outcomes of the strategy, and how many of them its newest version had not seen."""
-    query = select(func.count()).where(AITrainingSample.strategy == strategy, AITrainingSample.outcome_known.is_(True))
-    known = session.scalar(query) or 0
+    """Known outcomes of the strategy, demo rows left out, and how many of them its newest version had not seen."""
+    row = AITrainingSample
+    counted = (row.strategy == strategy, row.outcome_known.is_(True), row.origin != "synthetic")
+    known = session.scalar(select(func.count()).where(*counted)) or 0
     newest = select(AIModelVersion.lineage).where(AIModelVersion.strategy == strategy)
     lineage = session.scalars(newest.order_by(AIModelVersion.id.desc()).limit(1)).first() or {}
     return known, max(known - int(lineage.get("known_outcomes", 0)), 0)

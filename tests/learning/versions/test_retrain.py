@@ -1,6 +1,8 @@
 """Every answer of a retraining, and what it leaves behind."""
 
+import logging
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -10,7 +12,8 @@ from sqlalchemy import select, text
 from ai_engine import artifact
 from ai_engine.pipeline import Refused, Trained, TrainingContext, train
 from backend.errors import ConflictError, NotFoundError
-from backend.learning.versions.retrain import RetrainService, retrain, start_retrain
+from backend.learning.decisions.synthetic import add_demo_rows
+from backend.learning.versions.retrain import RetrainService, count_outcomes, end_retrainings, retrain, start_retrain
 from backend.learning.versions.trainer import TrainingFailedError
 from backend.models import AIModelVersion, AITrainingSample, AuditEntry, JobRun, Strategy
 from backend.operations import runs
@@ -314,6 +317,19 @@ def test_a_slot_runs_once(house: House) -> None:
         house.train(slot=SLOT)
 
 
+def test_demo_rows_are_no_new_outcomes(house: House) -> None:
+    house.plant(Planted())
+    house.train()
+    before = house.database.read(count_outcomes, "bot")
+    house.database.write(
+        add_demo_rows, "bot", settings=replace(house.settings, strategy="bot"), now=house.time, actor="tests"
+    )
+
+    assert before == (120, 0)
+    assert house.database.read(count_outcomes, "bot") == (120, 0)
+    assert len(house.rows(AITrainingSample)) > 120
+
+
 def test_progress_is_told_to_whoever_asked(house: House) -> None:
     house.plant(Planted())
     stages: list[str] = []
@@ -335,3 +351,32 @@ def test_rows_in_another_order_make_the_same_bytes(house: House) -> None:
     one, other = house.rows(AIModelVersion)
 
     assert one.data_hash == other.data_hash
+
+
+def test_a_service_that_ends_waits_for_its_runs_and_closes_those_that_hang(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.plant(Planted())
+    begun, let_go = threading.Event(), threading.Event()
+
+    def hanging(rows: object, context: TrainingContext, _progress: object = None) -> Trained | Refused:
+        begun.set()
+        let_go.wait(30)
+        return train(rows, context)  # type: ignore[arg-type]
+
+    service = RetrainService(house.database, house.settings, house.store, hanging, house.clock)
+    run_id = start_retrain(service, strategy="bot", actor="tests")
+    assert begun.wait(30)
+
+    end_retrainings(service, patience_seconds=0.1)
+    closed = house.database.read(runs.get_run, run_id)
+    with caplog.at_level(logging.INFO):
+        let_go.set()
+        for thread in threading.enumerate():
+            if thread.name == "retrain-bot":
+                thread.join(60)
+
+    assert (closed["state"], closed["reason"]) == ("error", "lost")
+    assert house.database.read(runs.get_run, run_id) == closed
+    assert house.rows(AIModelVersion) == []
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
