@@ -40,6 +40,11 @@ class Content:
     manifest: dict[str, Any]
 
 
+def warm() -> None:
+    """Load XGBoost now, which takes a second or more, so that the first model does not wait for it."""
+    import xgboost  # noqa: F401
+
+
 def pack(content: Content) -> bytes:
     """Return the file's bytes; equal content gives equal bytes.
 

@@ -1,5 +1,6 @@
 """The application: assembled from settings, opened and closed by its lifespan. Importing it has no effect."""
 
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -11,6 +12,7 @@ from anyio.to_thread import run_sync
 from fastapi import FastAPI
 from sqlalchemy import inspect
 
+from ai_engine import artifact
 from backend.api import (
     decisions,
     health,
@@ -46,6 +48,7 @@ logger = structlog.get_logger(__name__)
 
 DISTRIBUTION = "quantum-trader"
 WAITING_RETRAININGS = 64
+WARM_UP_AFTER_SECONDS = 1.0
 MARKETS_WITH_TRADER = ("simulated", "replay")
 ROUTERS = (
     decisions.router,
@@ -75,6 +78,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> FastAPI:
             stack.push_async_callback(_in_thread, partial(end_retrainings, context.retraining))
             stack.callback(trainer.close)
             _start_jobs(context, stack)
+            _warm_up(stack)
             yield
             app.state.context = None
 
@@ -128,6 +132,18 @@ def _start_jobs(context: AppContext, stack: AsyncExitStack) -> None:
         trader = TraderLoop(context.database, context.settings, context.serving, context.clock)
         trader.start()
         stack.push_async_callback(_in_thread, trader.stop)
+
+
+def _warm_up(stack: AsyncExitStack) -> None:
+    """Load in the background, once the service answers, what the first activation or prediction would wait for.
+
+    Not a daemon: an end of the process in the middle of the import waits for it. Its priority stays as it is, because
+    a thread that yields to other programs while it holds the interpreter would hold up every request.
+    """
+    timer = threading.Timer(WARM_UP_AFTER_SECONDS, artifact.warm)
+    timer.name = "warm-up"
+    timer.start()
+    stack.callback(timer.cancel)
 
 
 async def _in_thread(call: Callable[[], None]) -> None:

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -148,6 +149,38 @@ def test_what_is_not_http_is_answered_below_the_application_as_the_description_s
     assert answer.startswith(b"HTTP/1.1 400")
     assert b"content-type: text/plain" in answer
     assert "answered 400 in plain text" in " ".join(description.split())
+
+
+WARM = """
+import sys, time
+from pathlib import Path
+from tests.api.conftest import open_client, settings_in
+from backend.clock import utc_now
+with open_client(settings_in(Path(sys.argv[1])), utc_now) as client:
+    assert client.get("/health/ready").status_code == 200
+    cold = "xgboost" not in sys.modules
+    for _ in range(300):
+        if "xgboost.core" in sys.modules:
+            break
+        time.sleep(0.1)
+    print(cold, "xgboost.core" in sys.modules)
+"""
+
+
+def test_what_the_first_forecast_needs_is_loaded_once_the_service_is_ready(tmp_path: Path) -> None:
+    asked = [sys.executable, "-c", WARM, str(tmp_path)]
+
+    answer = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+
+    assert (answer.returncode, answer.stdout) == (0, "True True\n"), answer.stderr
+
+
+def test_a_service_that_ends_at_once_leaves_no_thread_behind(tmp_path: Path) -> None:
+    with open_client(settings_in(tmp_path), lambda: NOW):
+        (timer,) = [thread for thread in threading.enumerate() if thread.name == "warm-up"]
+
+    timer.join(10)
+    assert not timer.is_alive()
 
 
 def test_a_database_that_was_not_migrated_is_refused_in_one_sentence(tmp_path: Path) -> None:
