@@ -17,6 +17,8 @@ COLD_START_NO_TREND = "cold_start_no_trend"
 NO_RULE_FOR_THESE_FEATURES = "no_rule_for_these_features"
 AI_TRADING_DISABLED = "ai_trading_disabled"
 NO_ACTIVE_MODEL = "no_active_model"
+NO_VERIFIED_MODEL = "no_verified_model"
+SCHEMA_MISMATCH = "schema_mismatch"
 
 COIN = 0.5
 

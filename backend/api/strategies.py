@@ -11,7 +11,7 @@ from backend.api.schemas.fields import Cursor, Limit, StrategyPath
 from backend.api.schemas.operating import SchemaIn, SchemaOut, StrategyList
 from backend.api.schemas.problems import problems
 from backend.learning.decisions.strategies import EXTERNAL, admit_schema, ensure_strategy, find_strategy
-from backend.learning.versions.queries import list_strategies
+from backend.learning.versions.queries import list_strategies, schema_warning
 
 router = APIRouter(prefix="/ai", tags=["strategies"], route_class=AdminRoute)
 
@@ -32,7 +32,11 @@ def get_strategies(context: ContextDep, limit: Limit = 100, cursor: Cursor = Non
     responses=problems(404, 409, 413, 415),
 )
 def post_schema(strategy: StrategyPath, body: SchemaIn, context: ContextDep, actor: ActorDep) -> SchemaOut:
-    """From now on decisions of the strategy carry these names; training uses rows that hold all of them."""
+    """From now on decisions of the strategy carry these names; training uses rows that hold all of them.
+
+    Where the active version needs other names, decisions are stored as HOLD with reason `schema_mismatch` until a
+    version of this schema is active; `warning` says so.
+    """
     return SchemaOut.model_validate(context.database.write(_admit, context, strategy, body.features, actor))
 
 
@@ -50,4 +54,5 @@ def _admit(session: Session, context: AppContext, name: str, features: list[str]
         "features": schema.names,
         "feature_schema_hash": schema.hash,
         "strategy_created": created,
+        "warning": schema_warning(session, row),
     }

@@ -85,7 +85,7 @@ def import_file(
 
 def _rows_of(file: Path) -> list[object]:
     try:
-        body = parse(file.read_bytes())
+        body = parse(file.read_bytes(), max_containers=None)
     except OSError as error:
         raise InvalidInputError(f"{file} cannot be read: {error.strerror}.", field="file") from error
     rows = body.get("samples") if isinstance(body, dict) else None

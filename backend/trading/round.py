@@ -61,7 +61,6 @@ class Trader:
         self._terms = resumed.terms
         self._windows = resumed.windows
         self._decision = DecisionContext(
-            strategy_name=context.strategy,
             policy=policy_of(context.settings, resumed.terms),
             enabled=context.settings.enable_ai_trading,
         )

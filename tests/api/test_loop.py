@@ -217,6 +217,31 @@ def test_rolling_back_walks_through_earlier_activations(trained: Trained) -> Non
     assert (entry["action"], entry["actor"], entry["reason"], entry["subject"]) == ("rollback", "admin", "worse", older)
 
 
+def test_a_schema_that_the_active_version_cannot_serve_is_said_and_its_decisions_come_in(trained: Trained) -> None:
+    older, newer = trained.versions
+    trained.activate(older)
+    trained.activate(newer)
+    others = {"rsi": 55.0, **{name: value for name, value in features().items() if name != "feature_0"}}
+
+    wider = trained.client.post("/ai/strategies/default/schema", json={"features": [*features(), "rsi"]}).json()
+    narrower = trained.client.post("/ai/strategies/default/schema", json={"features": list(others)}).json()
+    body = {"symbol": "BTCUSDC", "price": 40_000.0, "features": others}
+    one = trained.client.post("/ai/decisions", json={**body, "decision_id": "n-1"}, headers=TRADER)
+    batch = trained.client.post("/ai/decisions", json={"decisions": [{**body, "decision_id": "n-2"}]}, headers=TRADER)
+
+    assert wider["warning"] is None, "the version's names are all among them"
+    assert all(word in narrower["warning"] for word in (newer, "feature_0", "schema_mismatch", "Retrain"))
+    for status, answer in ((one.status_code, one.json()), (201, batch.json()["results"][0])):
+        assert status == answer.get("status", 201) == 201
+        assert (answer["predicted_action"], answer["reason"]) == ("HOLD", "schema_mismatch")
+        assert (answer["model_version"], answer["prediction_score"]) == (None, None)
+    stored = trained.client.get("/ai/training-samples?outcome_known=false").json()["samples"]
+    assert {sample["decision_id"] for sample in stored} >= {"n-1", "n-2"}
+    assert_problem(trained.client.post("/ai/rollback?reason=worse"), 409, "schema_mismatch")
+    again = trained.client.post("/ai/strategies/default/schema", json={"features": list(features())})
+    assert again.json()["warning"] is None
+
+
 def test_any_version_predicts_active_or_not(trained: Trained) -> None:
     older, newer = trained.versions
     rows = [features(seed) for seed in range(20)]

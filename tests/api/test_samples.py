@@ -195,3 +195,41 @@ def test_an_empty_csv_export_still_has_its_head(client: TestClient) -> None:
     answer = client.get("/ai/training-samples", headers={"Accept": "text/csv"})
 
     assert answer.text.strip().split(",") == KEYS
+
+
+TINY = {"entry_price": 1e-200, "exit_price": 1.1e-200, "quantity": 1e-200}
+HUGE = {"entry_price": 1e200, "exit_price": 1.1e200, "quantity": 1e200}
+
+
+@pytest.mark.parametrize(
+    ("bad", "field"),
+    [
+        (TINY, "entry_price"),
+        ({"entry_price": 5e-324, "exit_price": 5e-324, "quantity": 5e-324}, "entry_price"),
+        (HUGE, "entry_price"),
+        ({"fees": 1e308}, "fees"),
+        ({"realized_pnl": -1e308}, "realized_pnl"),
+    ],
+)
+def test_figures_of_impossible_sizes_refuse_their_row_and_no_other(
+    client: TestClient, bad: dict[str, Any], field: str
+) -> None:
+    row = {**DOCUMENT_ROW, "target_label": None}
+    told = post(client, row, {**row, **bad, "decision_id": "bad"})
+
+    assert (told["accepted"], [one["index"] for one in told["rejected"]]) == (1, [1])
+    assert field in told["rejected"][0]["reason"]
+    assert all("Infinity" not in page.text for page in (client.get("/ai/training-samples"), client.get("/ai/status")))
+
+
+def test_a_row_of_countless_features_makes_no_schema(client: TestClient) -> None:
+    told = post(client, {**DOCUMENT_ROW, "features": {f"f{index}": 1.0 for index in range(200_000)}})
+
+    assert (told["accepted"], told["strategy_created"]) == (0, False)
+    assert "2000" in told["rejected"][0]["reason"]
+
+
+def test_a_body_of_countless_lists_is_refused_at_once(client: TestClient) -> None:
+    body = b'{"samples":[' + b"[]," * 2_000_000 + b"[]]}"
+
+    assert_problem(client.post("/ai/training-samples", content=body, headers=JSON), 422)

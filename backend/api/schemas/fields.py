@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from backend.api.strict_json import storable_text
 from backend.errors import NotFoundError
+from backend.learning.decisions.checks import AMOUNT_MAX, AMOUNT_MIN, MAX_FEATURES
 
 DECISION_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
 STRATEGY_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
@@ -18,8 +19,6 @@ CURSOR_PATTERN = r"^[A-Za-z0-9_=.:-]{1,200}$"
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
 
 FLOAT32_MAX = 3.4e38
-AMOUNT_MAX = 1e15
-PRICE_MIN = 1e-15
 OLDEST_YEAR = 1971
 NEWEST_YEAR = 9990
 
@@ -82,8 +81,8 @@ def _plain_integer(value: Any) -> Any:
 PlainInteger = BeforeValidator(_plain_integer)
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 FeatureValue = Annotated[float, Field(ge=-FLOAT32_MAX, le=FLOAT32_MAX, allow_inf_nan=False)]
-Price = Annotated[float, Field(ge=PRICE_MIN, le=AMOUNT_MAX, description="Quote currency per unit; above 0.")]
-Quantity = Annotated[float, Field(ge=PRICE_MIN, le=AMOUNT_MAX, description="Units of the base currency; above 0.")]
+Price = Annotated[float, Field(ge=AMOUNT_MIN, le=AMOUNT_MAX, description="Quote currency per unit; above 0.")]
+Quantity = Annotated[float, Field(ge=AMOUNT_MIN, le=AMOUNT_MAX, description="Units of the base currency; above 0.")]
 Money = Annotated[float, Field(ge=-AMOUNT_MAX, le=AMOUNT_MAX, description="Quote currency.")]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Timestamp = Annotated[
@@ -101,7 +100,7 @@ Symbol = Annotated[
     str, Field(pattern=SYMBOL_PATTERN, description="Stored without a slash: BTC/USDT is BTCUSDT.", examples=["BTCUSDC"])
 ]
 FeatureName = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_storable)]
-Features = Annotated[dict[FeatureName, FeatureValue], Field(min_length=1, max_length=2000)]
+Features = Annotated[dict[FeatureName, FeatureValue], Field(min_length=1, max_length=MAX_FEATURES)]
 
 StrategyName = Annotated[str, Field(pattern=STRATEGY_PATTERN)]
 StrategyQuery = Annotated[

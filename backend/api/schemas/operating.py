@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from backend.api.schemas.fields import Answer, Body, FeatureName
+from backend.learning.decisions.checks import MAX_FEATURES
 
 
 class SampleCounts(Answer):
@@ -135,6 +136,7 @@ class SchemaOut(Answer):
     strategy: str
     features: list[str]
     feature_schema_hash: str
+    warning: Annotated[str | None, Field(description="Where the active version cannot serve it: what to do.")]
 
 
 class AuditOut(Answer):

@@ -13,6 +13,8 @@ DECISION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,31}")
 MAX_AHEAD = timedelta(seconds=60)
 MAX_RETURN = 1.0
+AMOUNT_MIN, AMOUNT_MAX = 1e-15, 1e15
+MAX_FEATURES = 2_000
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -70,10 +72,21 @@ def check_time(moment: datetime, *, now: datetime, field: str) -> datetime:
     return moment
 
 
-def check_positive(value: float, *, field: str) -> float:
-    """The number itself, finite and above zero."""
-    if not math.isfinite(value) or value <= 0:
-        raise InvalidInputError(f"{field} must be a finite number above 0, not {value}.", field=field)
+def check_amount(value: float, *, field: str) -> float:
+    """The price or quantity itself: above zero, and of a size with which all that follows can be computed."""
+    if not AMOUNT_MIN <= value <= AMOUNT_MAX:
+        raise InvalidInputError(
+            f"{field} must be a finite number above 0, from {AMOUNT_MIN:g} to {AMOUNT_MAX:g}, not {value}.", field=field
+        )
+    return value
+
+
+def check_money(value: float, *, field: str) -> float:
+    """The fees or the P&L itself: of a size with which all that follows can be computed."""
+    if not abs(value) <= AMOUNT_MAX:
+        raise InvalidInputError(
+            f"{field} must be a finite number from {-AMOUNT_MAX:g} to {AMOUNT_MAX:g}, not {value}.", field=field
+        )
     return value
 
 

@@ -1,6 +1,6 @@
 """From what was seen to an answer: one call of the model for all observations, the cold-start rule without one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,14 +10,13 @@ from ai_engine.policy import (
     AI_TRADING_DISABLED,
     NO_ACTIVE_MODEL,
     NO_RULE_FOR_THESE_FEATURES,
+    SCHEMA_MISMATCH,
     Choice,
     PolicySettings,
     choose,
     cold_start,
 )
 from ai_engine.types import Action, FeatureMatrix, Forecast, Forecasts
-from backend.errors import ConflictError
-from backend.learning.decisions.strategies import names_difference
 
 
 class ForecastingModel(Protocol):
@@ -45,11 +44,14 @@ class DecidingModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DecisionContext:
-    """The terms of one strategy's decisions; ``enabled`` False answers HOLD to everything."""
+    """The terms of decisions; ``enabled`` False answers HOLD to everything.
 
-    strategy_name: str
+    ``no_model`` is the reason of a HOLD where no version answers and the cold-start rule does not know the features.
+    """
+
     policy: PolicySettings
     enabled: bool
+    no_model: str = NO_ACTIVE_MODEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,34 +77,37 @@ class Decided:
 
 
 def decide(observations: Sequence[Observation], model: DecidingModel | None, context: DecisionContext) -> list[Decided]:
-    """One answer an observation, in order."""
-    if not observations:
-        return []
+    """One answer an observation, in order; HOLD where it lacks features that the model was trained on."""
     if model is None:
         return [Decided(_without_model(observation, context), None, None) for observation in observations]
-    forecasts = model.model.forecast(np.stack([model_row(one, model, context) for one in observations]))
+    rows = [_model_row(one, model.model.feature_names) for one in observations]
+    known = [row for row in rows if row is not None]
+    forecast_of = _rows_of(model.model.forecast(np.stack(known))) if known else iter(())
     return [
-        Decided(_with_model(observation, forecast, context), forecast, model.version_id)
-        for observation, forecast in zip(observations, (forecasts.row(i) for i in range(len(forecasts))), strict=True)
+        _mismatched(context)
+        if row is None
+        else Decided(_with_model(observation, forecast := next(forecast_of), context), forecast, model.version_id)
+        for observation, row in zip(observations, rows, strict=True)
     ]
 
 
-def model_row(observation: Observation, model: DecidingModel, context: DecisionContext) -> FeatureMatrix:
-    """The observation in the order of the model's names; names beyond them are left out."""
-    wanted = model.model.feature_names
+def _rows_of(forecasts: Forecasts) -> Iterator[Forecast]:
+    return (forecasts.row(index) for index in range(len(forecasts)))
+
+
+def _model_row(observation: Observation, wanted: tuple[str, ...]) -> FeatureMatrix | None:
+    """The observation in the order of the model's names; names beyond them are left out. None where one is missing."""
     if observation.names == wanted:
         return observation.features
     place = {name: index for index, name in enumerate(observation.names)}
-    missing = [name for name in wanted if name not in place]
-    if missing:
-        raise ConflictError(
-            f"Version {model.version_id}, active in strategy {context.strategy_name!r}, was trained on other features."
-            f" {names_difference(observation.names, wanted)} Activate a version of this schema, or deactivate.",
-            reason="schema_mismatch",
-            missing=missing,
-            version_id=model.version_id,
-        )
+    if any(name not in place for name in wanted):
+        return None
     return observation.features[[place[name] for name in wanted]]
+
+
+def _mismatched(context: DecisionContext) -> Decided:
+    """No forecast: the strategy's schema was changed, and rows of the new one are needed to train a version for it."""
+    return Decided(_hold(SCHEMA_MISMATCH if context.enabled else AI_TRADING_DISABLED), None, None)
 
 
 def _with_model(observation: Observation, forecast: Forecast, context: DecisionContext) -> Choice:
@@ -115,7 +120,7 @@ def _without_model(observation: Observation, context: DecisionContext) -> Choice
     if not context.enabled:
         return _hold(AI_TRADING_DISABLED)
     choice = cold_start(observation.features, observation.names, context.policy, uniform=observation.uniform)
-    return _hold(NO_ACTIVE_MODEL) if choice.reason == NO_RULE_FOR_THESE_FEATURES else choice
+    return _hold(context.no_model) if choice.reason == NO_RULE_FOR_THESE_FEATURES else choice
 
 
 def _hold(reason: str) -> Choice:

@@ -7,6 +7,7 @@ from ai_engine.types import FeatureMatrix
 from backend.errors import InvalidInputError
 from backend.learning.decisions.checks import check_finite, check_time
 from backend.learning.decisions.observed import feature_row
+from backend.learning.decisions.strategies import check_feature_count
 
 SHOWN = 60
 KINDS: dict[type, str] = {type(None): "null", bool: "true or false", str: "text", list: "a list", dict: "an object"}
@@ -69,4 +70,5 @@ def read_features(value: object) -> tuple[tuple[str, ...], FeatureMatrix]:
         raise InvalidInputError(
             f"features must be an object of names and numbers, not {kind_of(value)}.", field="features"
         )
+    check_feature_count(len(value))
     return feature_row({name: read_number(number, f"features.{name}") for name, number in value.items()})

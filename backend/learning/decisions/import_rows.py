@@ -10,8 +10,9 @@ from ai_engine.types import Action, FeatureMatrix
 from backend.errors import InvalidInputError
 from backend.learning.decisions.checks import (
     MAX_RETURN,
+    check_amount,
     check_decision_id,
-    check_positive,
+    check_money,
     content_hash,
     normal_symbol,
 )
@@ -105,6 +106,13 @@ class ImportRow:
 
 def parse(raw: object, terms: Terms) -> ImportRow:
     """Check one row; whatever is wrong is refused with a sentence that names the field."""
+    try:
+        return _parse(raw, terms)
+    except ArithmeticError as error:
+        raise InvalidInputError(f"The row's figures cannot be computed with: {error}. Check their sizes.") from error
+
+
+def _parse(raw: object, terms: Terms) -> ImportRow:
     fields = _known_fields(raw)
     symbol = normal_symbol(read_text(fields["symbol"], "symbol"))
     times = _times(fields, terms.now)
@@ -157,7 +165,10 @@ def _figures(fields: dict[str, Any]) -> Figures:
     figures = Figures(**{name: read_number(fields[name], name) for name in Figures.__slots__ if name in fields})
     for name in ("entry_price", "exit_price", "quantity"):
         if name in fields:
-            check_positive(getattr(figures, name), field=name)
+            check_amount(getattr(figures, name), field=name)
+    for name in ("fees", "realized_pnl"):
+        if name in fields:
+            check_money(getattr(figures, name), field=name)
     confidence = figures.prediction_confidence
     if confidence is not None and not 0 <= confidence <= 1:
         raise InvalidInputError(

@@ -1,10 +1,12 @@
 """What a row earned, written into the row: after a trade, or hypothetically where nobody traded."""
 
+import math
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from ai_engine import labels
 from ai_engine.types import Action, LabelSource
+from backend.errors import InvalidInputError
 from backend.learning.decisions.checks import MAX_RETURN
 from backend.models import AITrainingSample, TradeLog
 
@@ -36,14 +38,18 @@ def label_executed(sample: AITrainingSample, *, now: datetime) -> None:
     entry, leave, side = sample.entry_price, sample.exit_price, labels.SIDES[Action(str(sample.execution_side))]
     if entry is None or leave is None:
         raise ValueError("an executed row is labelled only when both of its prices are known")
-    fees, quantity = sample.fees or 0.0, sample.quantity
-    sample.market_return = labels.market_return(entry, leave)
-    fraction = fees / (quantity * entry) if quantity is not None else 0.0
-    _label(sample, labels.target_label(side, sample.market_return, fraction), LabelSource.EXECUTED, now)
+    fees, quantity, fraction, pnl = sample.fees or 0.0, sample.quantity, 0.0, None
+    market_return = computed(labels.market_return(entry, leave), "market_return")
     if quantity is not None:
-        sample.realized_pnl = labels.realized_pnl(
-            side, quantity=quantity, entry_price=entry, exit_price=leave, fees=fees
-        )
+        notional = quantity * entry
+        fraction = computed(fees / notional if notional else math.inf, "fees")
+        pnl = labels.realized_pnl(side, quantity=quantity, entry_price=entry, exit_price=leave, fees=fees)
+        computed(pnl, "realized_pnl")
+    label = computed(labels.target_label(side, market_return, fraction), "target_label")
+    sample.market_return = market_return
+    _label(sample, label, LabelSource.EXECUTED, now)
+    if quantity is not None:
+        sample.realized_pnl = pnl
         _warn_of_pnl(sample, quantity * entry)
 
 
@@ -51,7 +57,7 @@ def label_counterfactual(
     sample: AITrainingSample, market_return: float, *, sides: str, costs: Costs, now: datetime
 ) -> None:
     """Close the row with what it would have earned; a SELL of a long-only strategy opens nothing and earns 0."""
-    sample.market_return = market_return
+    sample.market_return = computed(market_return, "market_return")
     label = hypothetical(sample.predicted_action, market_return, sides=sides, costs=costs)
     _label(sample, label, LabelSource.COUNTERFACTUAL, now)
 
@@ -61,6 +67,17 @@ def hypothetical(action: str, market_return: float, *, sides: str, costs: Costs)
     if sides == LONG_ONLY and action == Action.SELL:
         return 0.0
     return labels.counterfactual_label(action, market_return, fee_rate=costs.fee_rate, slippage_bps=costs.slippage_bps)
+
+
+def computed(value: float, name: str) -> float:
+    """The figure itself; one beyond all numbers is refused by its name, so that no row ever holds it."""
+    if not math.isfinite(value):
+        raise InvalidInputError(
+            f"{name} cannot be computed: it would be {value}. Check the sizes of price, quantity and fees.",
+            field=name,
+            reason="not_computable",
+        )
+    return value
 
 
 def clear_outcome(sample: AITrainingSample) -> None:

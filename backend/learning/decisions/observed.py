@@ -14,8 +14,10 @@ from ai_engine.types import Action, FeatureMatrix
 from backend.clock import from_ms, iso, to_ms
 from backend.errors import InvalidInputError
 from backend.learning.decisions.checks import (
+    AMOUNT_MAX,
+    AMOUNT_MIN,
+    check_amount,
     check_decision_id,
-    check_positive,
     check_time,
     content_hash,
     normal_symbol,
@@ -114,13 +116,17 @@ def posted_candles(rows: Sequence[Sequence[float]], timeframe: str, *, until: da
             f"candles: the strategy's timeframe is {timeframe}, but these open {np.median(steps) / 1_000:g} s apart.",
             field="candles",
         )
+    prices = table[:, 1:5]
+    beyond = (prices > 0) & np.isfinite(prices) & ((prices < AMOUNT_MIN) | (prices > AMOUNT_MAX))
+    for price in prices[beyond]:
+        check_amount(float(price), field="candles: a price")
     candles, _ = clean(dict(zip(COLUMNS, table.T, strict=True)), width)
     return candles.upto(to_ms(until))
 
 
 def _check_figures(body: DecisionBody) -> None:
     if body.price is not None:
-        check_positive(body.price, field="price")
+        check_amount(body.price, field="price")
     if body.predicted_action is not None and body.predicted_action not in Action.__members__:
         raise InvalidInputError(
             f"predicted_action must be BUY, SELL or HOLD, not {body.predicted_action!r}.", field="predicted_action"

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from ai_engine.types import Action
 from backend.clock import iso
 from backend.errors import ConflictError, InvalidInputError, NotFoundError
-from backend.learning.decisions.checks import check_finite, check_positive, check_time, content_hash
+from backend.learning.decisions.checks import check_amount, check_money, check_time, content_hash
 from backend.learning.decisions.fills import (
     QUANTITY_TOLERANCE,
     NewFill,
@@ -146,24 +146,24 @@ def _content(told: Execution | Outcome) -> str:
 
 def _check_execution(execution: Execution, now: datetime) -> None:
     _check_side(execution.side)
-    check_positive(execution.entry_price, field="entry_price")
-    check_positive(execution.quantity, field="quantity")
+    check_amount(execution.entry_price, field="entry_price")
+    check_amount(execution.quantity, field="quantity")
     if execution.fees is not None:
-        check_finite(execution.fees, field="fees")
+        check_money(execution.fees, field="fees")
     if execution.entry_time is not None:
         check_time(execution.entry_time, now=now, field="entry_time")
 
 
 def _check_outcome(outcome: Outcome, now: datetime) -> None:
-    check_positive(outcome.exit_price, field="exit_price")
+    check_amount(outcome.exit_price, field="exit_price")
     for field in ("quantity", "entry_price", "entry_quantity"):
         value = getattr(outcome, field)
         if value is not None:
-            check_positive(value, field=field)
+            check_amount(value, field=field)
     for field in ("fees", "realized_pnl"):
         value = getattr(outcome, field)
         if value is not None:
-            check_finite(value, field=field)
+            check_money(value, field=field)
     for field in ("exit_time", "entry_time"):
         value = getattr(outcome, field)
         if value is not None:

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from ai_engine.policy import Choice, PolicySettings
+from ai_engine.policy import NO_ACTIVE_MODEL, NO_VERIFIED_MODEL, Choice, PolicySettings
 from backend.clock import Clock
 from backend.database import Database
 from backend.errors import InvalidInputError, QuantumTraderError
-from backend.learning.decisions.decide import Decided, DecidingModel, DecisionContext, Observation, decide, model_row
+from backend.learning.decisions.decide import Decided, DecidingModel, DecisionContext, Observation, decide
 from backend.learning.decisions.observed import DecisionBody, Observed, observe
 from backend.learning.decisions.posted_store import (
     Accepted,
@@ -39,7 +40,7 @@ from backend.learning.decisions.strategies import (
     new_strategy,
 )
 from backend.market.candles import last_close_time
-from backend.models import FeatureSchema, Strategy
+from backend.models import AIModelVersion, FeatureSchema, Strategy
 from backend.settings import Settings
 
 __all__ = ["DecisionBody", "DecisionService", "PostedDecision", "Result", "post_decision", "post_decisions"]
@@ -67,12 +68,16 @@ class DecisionService:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the database says before anything is computed; ``fed`` are the symbols whose prices the feed brings."""
+    """What the database says before anything is computed.
+
+    ``no_model`` is why none answers where none does; ``fed`` are the symbols whose prices the feed brings.
+    """
 
     strategy: Strategy | None
     schema_names: tuple[str, ...] | None
     answers: dict[str, StoredAnswer]
     model: DecidingModel | None
+    no_model: str
     fed: frozenset[str]
 
 
@@ -106,7 +111,7 @@ def _post(service: DecisionService, strategy: str, bodies: Sequence[DecisionBody
         sides=known.strategy.sides if known.strategy else settings.sides,
         exploration_rate=0.0,
     )
-    context = DecisionContext(strategy, policy, settings.enable_ai_trading)
+    context = DecisionContext(policy, settings.enable_ai_trading, known.no_model)
     decided = _decided(seen, known.model, context, settings)
     if not any(isinstance(item, Accepted) for item in decided):
         return [item for item in decided if not isinstance(item, Accepted)]
@@ -125,8 +130,15 @@ def _look(session: Session, service: DecisionService, strategy: str, bodies: Seq
         schema_names=names,
         answers={decision_id: first_answer(session, sample) for decision_id, sample in samples.items()},
         model=service.serving.model_for(session, strategy) if row else None,
+        no_model=NO_VERIFIED_MODEL if _has_active(session, strategy) else NO_ACTIVE_MODEL,
         fed=_fed(session, row or new_strategy(strategy, market=settings.market, settings=settings), unpriced, settings),
     )
+
+
+def _has_active(session: Session, strategy: str) -> bool:
+    """Whether a version is active by its row, whatever became of its file."""
+    row = AIModelVersion
+    return session.scalar(select(row.id).where(row.strategy == strategy, row.is_active)) is not None
 
 
 def _fed(session: Session, strategy: Strategy, symbols: Iterable[str], settings: Settings) -> frozenset[str]:
@@ -181,13 +193,6 @@ def _decided(
             results[index] = Accepted(item, _market(item, settings), Decided(own, None, None))
         else:
             asked[index] = Observation(item.symbol, item.features, item.names, None)
-    for index, observation in list(asked.items()):
-        try:
-            if model is not None:
-                model_row(observation, model, context)
-        except QuantumTraderError as error:
-            results[index] = error
-            del asked[index]
     for index, decided in zip(asked, decide(list(asked.values()), model, context), strict=True):
         item = seen[index]
         if isinstance(item, Observed):

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, defer, lazyload
 
 from ai_engine import labels
 from ai_engine.types import LabelSource
-from backend.learning.decisions.labelling import Costs, judge_plausibility, label_counterfactual
+from backend.learning.decisions.labelling import Costs, computed, judge_plausibility, label_counterfactual
 from backend.learning.decisions.prices import HorizonPrices, Quote, markets_of
 from backend.learning.decisions.strategies import CLOSED_MARKETS, horizon_of, timeframe_of
 from backend.learning.evidence.live_metrics import counted
@@ -233,7 +233,7 @@ def _fill(session: Session, terms: Settling, rows: Sequence[AITrainingSample]) -
 
 def _apply(row: AITrainingSample, reference: float, quote: Quote, terms: Settling) -> bool:
     """Write the return at the horizon into the row; whether that changed anything."""
-    forward = labels.forward_return(reference, quote.price)
+    forward = computed(labels.forward_return(reference, quote.price), "forward_return")
     known = (row.forward_return, row.forward_price_at, row.forward_return_source)
     if known == (forward, quote.at, quote.source):
         return False

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from ai_engine.candles import timeframe_ms
 from ai_engine.features.catalogue import schema_hash
 from backend.errors import ConflictError, InvalidInputError, NotFoundError
+from backend.learning.decisions.checks import MAX_FEATURES
 from backend.models import FeatureSchema, Strategy
 from backend.operations import audit
 from backend.settings import Settings
@@ -152,8 +153,10 @@ def names_difference(given: Iterable[str], expected: Iterable[str]) -> str | Non
 
 
 def check_feature_names(names: Iterable[str]) -> tuple[str, ...]:
-    """The names sorted, each once, none empty."""
-    wanted = tuple(sorted(names))
+    """The names sorted, each once, none empty, not too many."""
+    given = tuple(names)
+    check_feature_count(len(given))
+    wanted = tuple(sorted(given))
     if not wanted:
         raise InvalidInputError("features must hold at least one name and number.", field="features")
     for name in wanted:
@@ -164,6 +167,12 @@ def check_feature_names(names: Iterable[str]) -> tuple[str, ...]:
     if len(set(wanted)) != len(wanted):
         raise InvalidInputError("features: each name may stand only once.", field="features")
     return wanted
+
+
+def check_feature_count(count: int) -> None:
+    """Refuse more features than a strategy may have."""
+    if count > MAX_FEATURES:
+        raise InvalidInputError(f"features may hold {MAX_FEATURES} names, not {count}.", field="features")
 
 
 def timeframe_of(strategy: Strategy) -> timedelta:

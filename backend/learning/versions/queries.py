@@ -10,6 +10,8 @@ from backend.learning.versions.find import find_version
 from backend.models import Activation, AIModelVersion, AITrainingSample, FeatureSchema, Strategy
 from backend.operations.paging import before_id, page_of
 
+SHOWN_NAMES = 10
+
 
 def list_models(
     session: Session, *, strategy: str | None = None, limit: int = 100, cursor: str | None = None
@@ -48,6 +50,24 @@ def summary(version: AIModelVersion) -> dict[str, Any]:
         "total_pnl": version.total_pnl,
         "notes": version.notes,
     }
+
+
+def schema_warning(session: Session, strategy: Strategy) -> str | None:
+    """What an admitted schema means for decisions while the active version needs features that it lacks."""
+    row = AIModelVersion
+    active = session.scalars(select(row).where(row.strategy == strategy.name, row.is_active)).one_or_none()
+    schema = session.get(FeatureSchema, strategy.feature_schema_id) if strategy.feature_schema_id else None
+    if active is None or schema is None:
+        return None
+    missing = sorted(set(active.feature_schema.names) - set(schema.names))
+    if not missing:
+        return None
+    shown = ", ".join(missing[:SHOWN_NAMES]) + (" and more" if len(missing) > SHOWN_NAMES else "")
+    return (
+        f"{active.version_id} is active and cannot serve this schema: it needs {shown}. Until a version of this schema"
+        " is active, decisions are stored as HOLD with reason schema_mismatch. Retrain once enough of their outcomes"
+        " are known and activate that version, or admit the names it needs again."
+    )
 
 
 def get_model(session: Session, version_id: str, strategy: str | None = None) -> dict[str, Any]:

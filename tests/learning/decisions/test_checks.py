@@ -3,13 +3,14 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from backend.errors import InvalidInputError
 from backend.learning.decisions.checks import (
+    check_amount,
     check_decision_id,
-    check_positive,
+    check_money,
     check_time,
     content_hash,
     normal_symbol,
@@ -62,13 +63,29 @@ def test_a_minute_ahead_is_a_clock_that_differs() -> None:
     assert check_time(NOW + timedelta(seconds=60), now=NOW, field="timestamp")
 
 
-@given(st.floats())
-def test_a_positive_number_is_finite_and_above_zero(value: float) -> None:
-    if 0 < value < float("inf"):
-        assert check_positive(value, field="price") == value
+@given(st.floats() | st.floats(1e-16, 1e16))
+@example(1e-15)
+@example(1e15)
+@example(5e-324)
+@example(1e200)
+def test_an_amount_is_above_zero_and_of_a_size_that_can_be_computed_with(value: float) -> None:
+    if 1e-15 <= value <= 1e15:
+        assert check_amount(value, field="price") == value
         return
-    with pytest.raises(InvalidInputError):
-        check_positive(value, field="price")
+    with pytest.raises(InvalidInputError) as caught:
+        check_amount(value, field="price")
+    assert caught.value.extra["field"] == "price"
+
+
+@given(st.floats())
+@example(-1e15)
+@example(1.1e15)
+def test_money_has_either_sign_and_the_same_upper_bound(value: float) -> None:
+    if -1e15 <= value <= 1e15:
+        assert check_money(value, field="fees") == value
+        return
+    with pytest.raises(InvalidInputError, match="fees"):
+        check_money(value, field="fees")
 
 
 def test_a_hash_ignores_the_order_of_keys_and_the_offset_of_times() -> None:

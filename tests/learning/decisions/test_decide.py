@@ -4,16 +4,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pytest
 
 from ai_engine.features.catalogue import FEATURE_NAMES
 from ai_engine.policy import PolicySettings
 from ai_engine.types import Forecasts
-from backend.errors import ConflictError
 from backend.learning.decisions.decide import DecisionContext, Observation, decide
 
 POLICY = PolicySettings(min_confidence=0.5, require_edge=False, cost=0.0024, sides="long,short", exploration_rate=0.0)
-CONTEXT = DecisionContext("bot", POLICY, enabled=True)
+CONTEXT = DecisionContext(POLICY, enabled=True)
 
 
 class Sum:
@@ -62,20 +60,34 @@ def test_names_beyond_those_of_the_model_are_left_out() -> None:
     assert answer.forecast.score == 1 * 5 + 2 * 7
 
 
-def test_a_missing_name_is_a_conflict_that_names_it() -> None:
-    with pytest.raises(ConflictError) as caught:
-        decide([seen(1, 2)], serving(Sum("a", "z")), CONTEXT)
+def test_what_the_model_cannot_read_is_held_and_the_others_are_answered() -> None:
+    model = Sum("a", "z")
 
-    assert (caught.value.reason, caught.value.extra["missing"]) == ("schema_mismatch", ["z"])
+    wrong, right = decide([seen(1, 2), seen(3, 4, names=("a", "z"))], serving(model), CONTEXT)
+
+    assert (wrong.choice.action, wrong.choice.reason) == ("HOLD", "schema_mismatch")
+    assert (wrong.forecast, wrong.model_version) == (None, None)
+    assert (right.choice.action, right.model_version) == ("BUY", "v1")
+    assert right.forecast is not None
+    assert right.forecast.score == 1 * 3 + 2 * 4
+
+
+def test_where_nothing_can_be_read_the_model_is_not_asked() -> None:
+    model = Sum("z")
+
+    (answer,) = decide([seen(1, 2)], serving(model), CONTEXT)
+
+    assert (answer.choice.reason, model.calls) == ("schema_mismatch", 0)
 
 
 def test_switched_off_every_answer_is_hold_and_the_forecast_is_still_told() -> None:
-    off = DecisionContext("bot", POLICY, enabled=False)
+    off = DecisionContext(POLICY, enabled=False)
 
     (with_model,) = decide([seen(1, 1)], serving(Sum("a", "b")), off)
     (without,) = decide([seen(1, 1)], None, off)
+    (mismatched,) = decide([seen(1, 1)], serving(Sum("z")), off)
 
-    assert with_model.choice.reason == without.choice.reason == "ai_trading_disabled"
+    assert mismatched.choice.reason == with_model.choice.reason == without.choice.reason == "ai_trading_disabled"
     assert with_model.choice.action == without.choice.action == "HOLD"
     assert with_model.forecast is not None
 
@@ -85,6 +97,16 @@ def test_without_a_model_own_features_are_held() -> None:
 
     assert (answer.choice.action, answer.choice.reason) == ("HOLD", "no_active_model")
     assert (answer.forecast, answer.model_version) == (None, None)
+
+
+def test_a_model_that_cannot_be_verified_is_the_reason_where_no_rule_knows_the_features() -> None:
+    context = DecisionContext(POLICY, enabled=True, no_model="no_verified_model")
+    catalogue = Observation("BTCUSDC", np.zeros(len(FEATURE_NAMES), dtype=np.float32), FEATURE_NAMES, None)
+
+    own, known = decide([seen(1, 1), catalogue], None, context)
+
+    assert own.choice.reason == "no_verified_model"
+    assert known.choice.reason in {"cold_start_rule", "cold_start_no_trend"}
 
 
 def test_without_a_model_the_cold_start_rule_reads_the_catalogues_features() -> None:

@@ -496,3 +496,24 @@ def test_a_late_execution_takes_the_counterfactual_outcome_back(bench: Any, minu
     assert closed.forward_return == pytest.approx(0.02)
     assert bench.counters()["correct_predictions"] == 1
     assert bench.counters()["total_pnl"] == pytest.approx(-1.0)
+
+
+@pytest.mark.parametrize("value", [1e-200, 5e-324, 1e200])
+@pytest.mark.parametrize("field", ["entry_price", "quantity"])
+def test_an_execution_of_impossible_size_is_refused_by_name(bench: Any, field: str, value: float) -> None:
+    bench.decide()
+
+    with pytest.raises(InvalidInputError, match=field):
+        bench.execute(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("exit_price", 1e-200), ("quantity", 1e200), ("fees", 1e308), ("realized_pnl", -1e308)]
+)
+def test_an_outcome_of_impossible_size_is_refused_by_name(bench: Any, field: str, value: float) -> None:
+    bench.decide()
+    bench.execute()
+
+    with pytest.raises(InvalidInputError, match=field):
+        bench.leave(**{field: value})
+    assert bench.sample().outcome_known is False

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from ai_engine.candles import Candles
@@ -21,7 +21,7 @@ from backend.learning.decisions.observed import DecisionBody
 from backend.learning.decisions.posted import DecisionService, post_decision, post_decisions
 from backend.learning.decisions.prices import posted_market
 from backend.market import candles as candle_store
-from backend.models import AITrainingSample, AuditEntry, Candle, Forecast, Strategy
+from backend.models import AIModelVersion, AITrainingSample, AuditEntry, Candle, Forecast, Strategy
 from backend.settings import Settings, load_settings
 
 CANDLE_MS = 300_000
@@ -245,6 +245,8 @@ def test_a_symbol_loses_its_slash(bot: Bot) -> None:
         ({"decision_id": "-d1"}, "decision_id"),
         ({"price": 0.0}, "price"),
         ({"price": float("nan")}, "price"),
+        ({"price": 1e-200}, "price"),
+        ({"price": 1e200}, "price"),
         ({"features": {}}, "features"),
         ({"features": {"alpha": float("inf")}}, "features"),
         ({"features": {"alpha": 1e39}}, "features"),
@@ -275,13 +277,45 @@ def test_other_feature_names_are_refused_by_name(bot: Bot) -> None:
     assert "gamma" in error.message
 
 
-def test_a_model_of_other_features_is_a_clear_conflict(served: Bot) -> None:
+def test_decisions_that_the_model_cannot_read_are_held_and_stored(served: Bot) -> None:
     served.strategy = "other"
-    assert served.post(features={"alpha": 1.0}, predicted_action="BUY").status_code == 201
+    assert served.post(decision_id="d0", features={"alpha": 1.0}, predicted_action="BUY").status_code == 201
 
-    error = served.refused(ConflictError, features={"alpha": 1.0})
+    held = served.post(decision_id="d1", features={"alpha": 1.0})
+    again = served.post(decision_id="d1", features={"alpha": 1.0})
 
-    assert (error.reason, error.extra["missing"]) == ("schema_mismatch", ["beta"])
+    assert (held.status_code, again.status_code) == (201, 200)
+    assert (held.answer["predicted_action"], held.answer["reason"]) == ("HOLD", "schema_mismatch")
+    assert [held.answer[key] for key in ("model_version", "prediction_score", "prediction_confidence")] == [None] * 3
+    assert {key: held.answer[key] for key in again.answer} == again.answer
+
+
+def test_an_active_version_that_cannot_be_verified_is_the_reason_for_a_hold(bot: Bot, bench: Any, now: Any) -> None:
+    bench.add_version()
+    bot.service.database.write(lambda session: session.execute(update(AIModelVersion).values(is_active=True)))
+
+    own = bot.post(decision_id="d1").answer
+    bot.service.database.write(lambda session: session.execute(update(Strategy).values(feature_schema_id=None)))
+    by_candles = bot.post(decision_id="d2", features=None, candles=walk(now)).answer
+
+    assert (own["predicted_action"], own["reason"]) == ("HOLD", "no_verified_model")
+    assert by_candles["reason"] in {"cold_start_rule", "cold_start_no_trend"}
+
+
+@pytest.mark.parametrize("price", [1e300, 1e-300])
+def test_candles_with_prices_beyond_all_sizes_are_refused(bot: Bot, now: Any, price: float) -> None:
+    rows = walk(now)
+    rows[7][1:5] = [price] * 4
+
+    assert "candles" in bot.refused(InvalidInputError, features=None, candles=rows).message
+    assert bot.rows() == (0,) * len(ROWS)
+
+
+def test_more_features_than_a_strategy_may_have_are_refused(bot: Bot) -> None:
+    most = {f"f{index}": 1.0 for index in range(2000)}
+
+    assert "2000" in bot.refused(InvalidInputError, features={**most, "more": 1.0}).message
+    assert bot.post(features=most).status_code == 201
 
 
 def test_without_price_or_candles_an_unknown_symbol_needs_a_price(bot: Bot) -> None:

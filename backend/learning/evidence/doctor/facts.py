@@ -10,6 +10,7 @@ import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from backend.learning.decisions.strategies import horizon_of
 from backend.learning.evidence.status import active_model, market_state
 from backend.learning.versions.activation import version_before
 from backend.learning.versions.serving import Serving
@@ -159,4 +160,13 @@ def _live(session: Session, strategy: str) -> dict[str, Any] | None:
         "judged": version.matured_predictions - version.neutral_predictions,
         "correct": version.correct_predictions,
         "live_accuracy": version.live_accuracy,
+        "windows": _windows(session, version),
     }
+
+
+def _windows(session: Session, version: AIModelVersion) -> int:
+    """How many horizons without overlap the matured forecasts span: symbols and neighbours move together."""
+    row, strategy = AITrainingSample, session.get_one(Strategy, version.strategy)
+    matured = (row.model_version == version.version_id, row.forward_return.is_not(None))
+    first, last = session.execute(select(func.min(row.timestamp), func.max(row.timestamp)).where(*matured)).one()
+    return 0 if first is None else (last - first) // horizon_of(strategy) + 1

@@ -66,17 +66,19 @@ def same_data(facts: Facts) -> Finding | None:
 def live_accuracy_low(facts: Facts) -> Finding | None:
     """The active version's interval lies below 55 %."""
     live = facts.live
-    if live is None or live["judged"] < ENOUGH_JUDGED:
-        return None
-    low, high = _wilson(live["correct"], live["judged"])
-    if high >= LOW_ACCURACY:
+    if live is None or live["judged"] < ENOUGH_JUDGED or live["windows"] < 1:
         return None
     accuracy = live["correct"] / live["judged"]
+    independent = min(live["judged"], live["windows"])
+    low, high = _wilson(accuracy, independent)
+    if high >= LOW_ACCURACY:
+        return None
     return Finding(
         Code.LIVE_ACCURACY_LOW,
         Severity.WARNING,
         f"{live['version_id']} had the direction right in {live['correct']} of {live['judged']} matured forecasts"
-        f" ({accuracy:.1%}); even the upper end of the 95 % interval, {high:.1%}, lies below {LOW_ACCURACY:.0%}.",
+        f" ({accuracy:.1%}), worth about {independent} independent ones; even the upper end of their 95 % interval,"
+        f" {high:.1%}, lies below {LOW_ACCURACY:.0%}.",
         {**live, "accuracy": accuracy, "ci95": [low, high]},
         "Go back with POST /ai/rollback, or retrain on newer outcomes and read the report before activating.",
     )
@@ -157,11 +159,15 @@ def _instead(facts: Facts) -> str:
     serving = facts.active["serving_version_id"]
     if serving == facts.active["version_id"]:
         return "it serves from memory until the service is restarted"
-    return f"{serving} serves instead" if serving else "no version serves, the cold-start rule decides"
+    return (
+        f"{serving} serves instead"
+        if serving
+        else "no version serves: the cold-start rule decides where it knows the features, the rest is HOLD"
+    )
 
 
-def _wilson(correct: int, judged: int) -> tuple[float, float]:
-    share, z2 = correct / judged, NORMAL_975**2
+def _wilson(share: float, judged: int) -> tuple[float, float]:
+    z2 = NORMAL_975**2
     centre = share + z2 / (2 * judged)
     spread = NORMAL_975 * math.sqrt(share * (1 - share) / judged + z2 / (4 * judged**2))
     return (centre - spread) / (1 + z2 / judged), (centre + spread) / (1 + z2 / judged)

@@ -39,7 +39,7 @@ def facts(settings: Settings) -> Facts:
         last_slot=NOW - timedelta(hours=9),
         active={"version_id": "v1", "serving_version_id": "v1", "degraded": False},
         damaged={},
-        live={"version_id": "v1", "judged": 100, "correct": 56, "live_accuracy": 0.56},
+        live={"version_id": "v1", "judged": 100, "correct": 56, "live_accuracy": 0.56, "windows": 100},
         market={"source": "simulated", "state": "running", "market_time": NOW, "updated_at": "t", "detail": None},
     )
 
@@ -112,6 +112,8 @@ NOT_YET: list[tuple[Code, dict[str, Any]]] = [
     (Code.SAME_DATA, {"last_run": failed("insufficient_samples", "skipped")}),
     (Code.LIVE_ACCURACY_LOW, {"live__correct": 46}),
     (Code.LIVE_ACCURACY_LOW, {"live__correct": 0, "live__judged": 29}),
+    (Code.LIVE_ACCURACY_LOW, {"live__correct": 30, "live__windows": 4}),
+    (Code.LIVE_ACCURACY_LOW, {"live__correct": 30, "live__windows": 0}),
     (Code.LIVE_ACCURACY_LOW, {"live": None}),
     (Code.TRADER_STOPPED, refused() | {"market__detail": None}),
     (Code.TRADER_STOPPED, refused() | {"market__detail": STOPPED}),
@@ -171,6 +173,27 @@ def test_the_outcome_of_a_hold_is_promised_from_where_it_can_come(facts: Facts, 
     assert finding is not None
     assert said in finding.explanation
     assert ("candles" in finding.explanation) == (market != "off")
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [("no_verified_model", "Restore the active version's file"), ("schema_mismatch", "Retrain once")],
+)
+def test_a_hold_for_want_of_a_version_that_can_serve_has_its_own_remedy(facts: Facts, reason: str, said: str) -> None:
+    stuck = changed(facts, decisions__recent_actions={"HOLD": 4}, decisions__recent_hold_reasons={reason: 4})
+
+    finding = found(stuck, Code.ONLY_HOLD)
+
+    assert finding is not None
+    assert reason in finding.explanation
+    assert said in finding.remedy
+
+
+def test_where_no_version_serves_the_rule_is_promised_only_where_it_knows_the_features(facts: Facts) -> None:
+    finding = found(changed(facts, active__degraded=True, active__serving_version_id=None), Code.ARTIFACT_CORRUPT)
+
+    assert finding is not None
+    assert "where it knows the features, the rest is HOLD" in finding.explanation
 
 
 def test_an_unreachable_threshold_names_one_that_can_be_reached(facts: Facts) -> None:
