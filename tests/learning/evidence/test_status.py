@@ -142,7 +142,7 @@ def test_the_next_training_waits_for_enough_outcomes_and_enough_new_ones(
         records.known(0.01)
     records.known(0.01, origin="synthetic", label_source="synthetic", timestamp=NOW - 50 * HOUR)
     if seen:
-        records.version(lineage={"known_outcomes": seen + 1})
+        records.version(lineage={"known_outcomes": seen})
 
     assert said(records)["retraining"]["samples_until_next"] == expected
 

@@ -107,3 +107,18 @@ def test_live_accuracy_is_judged_without_neutral_rows(
     assert facts.live is not None
     assert (facts.live["judged"], facts.live["correct"]) == (matured - neutral, correct)
     assert facts.live["windows"] == 0
+
+
+@pytest.mark.parametrize(("hours", "windows"), [([0], 1), ([0, 0.5], 1), ([0, 0.5, 1], 2), ([0, 5], 6)])
+def test_forecasts_within_one_horizon_are_one_independent_forecast(
+    records: Records, hours: list[float], windows: int
+) -> None:
+    records.begin()
+    records.version(version_id="v1")
+    for hour in hours:
+        records.known(0.01, timestamp=NOW - timedelta(hours=20 - hour), model_version="v1")
+
+    facts = facts_of(records)
+
+    assert facts.live is not None
+    assert facts.live["windows"] == windows
