@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.service import ROOT, Service, environment_of, running_service
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROGRAMS = Path(sys.executable).parent
 ENOUGH_OUTCOMES = 150
+LONGEST_WAIT_SECONDS = 120
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("bash") and shutil.which("curl")), reason="bash and curl are what the README's lines are for"
@@ -54,8 +56,10 @@ def shell(line: str, environment: dict[str, str], folder: Path = ROOT) -> str:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service on its default market, with some outcomes already."""
     with running_service(tmp_path_factory.mktemp("documents"), QT_MARKET="simulated") as running:
-        while running.ok("GET", "/ai/status")["samples"]["outcome_known"] < ENOUGH_OUTCOMES:
-            pass
+        for _ in range(LONGEST_WAIT_SECONDS):
+            if running.ok("GET", "/ai/status")["samples"]["outcome_known"] >= ENOUGH_OUTCOMES:
+                break
+            time.sleep(1)
         yield running
 
 

@@ -14,7 +14,6 @@ from backend.learning.decisions.checks import AMOUNT_MAX, AMOUNT_MIN, MAX_FEATUR
 DECISION_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
 STRATEGY_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 SYMBOL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,31}$"
-VERSION_PATTERN = r"^v[0-9]{8}_[0-9]{6}$"
 CURSOR_PATTERN = r"^[A-Za-z0-9_=.:-]{1,200}$"
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
 
@@ -93,7 +92,6 @@ Timestamp = Annotated[
 Action = Literal["BUY", "SELL", "HOLD"]
 Side = Literal["BUY", "SELL"]
 Text64 = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_storable)]
-Text500 = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_storable)]
 DecisionId = Annotated[str, Field(pattern=DECISION_ID_PATTERN, description="Unique within its strategy.")]
 FillId = Annotated[str, Field(pattern=ID_PATTERN, description="The exchange's or bot's own name for the fill.")]
 Symbol = Annotated[
@@ -102,7 +100,6 @@ Symbol = Annotated[
 FeatureName = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_storable)]
 Features = Annotated[dict[FeatureName, FeatureValue], Field(min_length=1, max_length=MAX_FEATURES)]
 
-StrategyName = Annotated[str, Field(pattern=STRATEGY_PATTERN)]
 StrategyQuery = Annotated[
     str | None,
     Query(

@@ -60,14 +60,6 @@ class ActivationOut(Answer):
     warning: str | None
 
 
-class DeactivationOut(Answer):
-    """The cold-start rule decides now."""
-
-    status: Literal["success"]
-    previous_version: str | None
-    message: str
-
-
 class RetrainSuccess(Answer):
     """A new, inactive version."""
 

@@ -83,21 +83,6 @@ def settle_due(
     return settled
 
 
-def settle_symbol(
-    session: Session,
-    strategy: Strategy,
-    symbol: str,
-    *,
-    market_time: datetime,
-    costs: Costs,
-    markets: Sequence[str],
-) -> int:
-    """``settle_due`` for one symbol alone."""
-    terms = Settling(strategy, costs, tuple(markets), market_time)
-    rows = list(session.scalars(_due(strategy, market_time).where(AITrainingSample.symbol == symbol)))
-    return _settle(session, terms, rows, passed=market_time - terms.timeframe)
-
-
 def waiting_strategies(session: Session, now: datetime, *, market: str) -> list[str]:
     """Strategies with rows to settle that go by the wall clock; ``market`` is the one that runs here.
 

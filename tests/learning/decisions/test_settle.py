@@ -21,7 +21,6 @@ from backend.learning.decisions.settle import (
     settle_due,
     settle_followers,
     settle_strategies,
-    settle_symbol,
     waiting_strategies,
 )
 from backend.market import candles as candle_store
@@ -202,24 +201,6 @@ def test_the_sweep_settles_what_is_due_and_nothing_else(bench: Any, minutes: Any
     assert sweep(bench, minutes(65)) == 1
     assert sweep(bench, minutes(65)) == 0
     assert bench.sample("d1").outcome_recorded_at == minutes(60)
-
-
-def test_settling_one_symbol_leaves_the_others(bench: Any, minutes: Any) -> None:
-    bench.decide("d1")
-    bench.decide("d2", symbol="ETHUSDC")
-
-    def use_case(session: Session) -> int:
-        return settle_symbol(
-            session,
-            bench.begin(session),
-            "ETHUSDC",
-            market_time=minutes(66),
-            costs=bench.settings,
-            markets=(),
-        )
-
-    assert bench.database.write(use_case) == 0
-    assert (bench.sample("d1").state, bench.sample("d2").state) == ("pending", "unobservable")
 
 
 def test_without_a_price_in_the_span_a_row_is_unobservable_until_one_turns_up(bench: Any, minutes: Any) -> None:
