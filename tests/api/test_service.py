@@ -140,7 +140,7 @@ def test_what_is_not_http_is_answered_below_the_application_as_the_description_s
     service.wait_until_ready()
     with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
         connection.sendall(b"garbage\r\n\r\n")
-        answer = connection.recv(4096)
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
 
     description = service.get("/openapi.json")["info"]["description"]
 

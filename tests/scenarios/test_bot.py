@@ -4,6 +4,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from tests.service import ROOT, TRADER_TOKEN, Service, running_service
@@ -49,7 +50,7 @@ def finish(service: Service, steps: int) -> str:
 
 
 def ask(service: Service, query: str, *values: object) -> list[tuple]:
-    with sqlite3.connect(service.database_file) as connection:
+    with closing(sqlite3.connect(service.database_file)) as connection:
         return connection.execute(query, values).fetchall()
 
 

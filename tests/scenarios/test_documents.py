@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,7 @@ def test_migrating_by_alembic_or_qt_makes_the_tables_the_document_lists(tmp_path
     for number, command in enumerate(commands):
         file = tmp_path / f"{number}.db"
         shell(command, environment_of(tmp_path, 1, QT_DATABASE_URL=f"sqlite:///{file}"))
-        with sqlite3.connect(file) as connection:
+        with closing(sqlite3.connect(file)) as connection:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         assert {"ai_training_samples", "ai_model_versions", "trade_logs"} <= tables
 
@@ -225,11 +226,11 @@ def test_the_bootstrap_rows_are_thirty_never_train_and_can_be_taken_away(service
 
     shell(".venv/bin/qt bootstrap", environment)
     count = "SELECT label_source, COUNT(*) FROM ai_training_samples GROUP BY 1"
-    with sqlite3.connect(tmp_path / "quantum_trader.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "quantum_trader.db")) as connection:
         assert connection.execute(count).fetchall() == [("synthetic", 30)]
     shell(".venv/bin/qt bootstrap --remove", environment)
 
-    with sqlite3.connect(tmp_path / "quantum_trader.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "quantum_trader.db")) as connection:
         assert connection.execute(count).fetchall() == []
 
 
