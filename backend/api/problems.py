@@ -157,7 +157,7 @@ async def _on_database(request: Request, error: Exception) -> JSONResponse:
     if not is_unavailable(error):
         raise error
     logger.error("database unavailable", exc_info=error, request_id=request_id_of(request))
-    detail = "The database did not answer in time or cannot be reached. Nothing was changed; try again."
+    detail = "The database is busy, cannot be reached, or its disk is full. Nothing was changed; try again."
     document = problem(503, detail, reason="database_unavailable", request_id=request_id_of(request))
     return problem_response(request, document, {"Retry-After": "5"})
 

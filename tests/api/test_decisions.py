@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.api.conftest import NOW, TRADER, assert_problem, contents, features, open_client, settings_in
+from tests.api.conftest import ADMIN, NOW, TRADER, assert_problem, contents, features, open_client, settings_in
 
 DECISION: dict[str, Any] = {
     "decision_id": "bot-1",
@@ -253,3 +253,13 @@ def test_rows_of_a_simulated_strategy_and_a_bots_never_mix(tmp_path: Path) -> No
     assert answer.status_code in (201, 409)
     if answer.status_code == 409:
         assert_problem(answer, 409, "market_mismatch")
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_a_price_that_is_no_number_is_called_just_that(client: Any, number: str) -> None:
+    body = f'{{"symbol": "BTCUSDC", "price": {number}, "features": {{"a": 1.0}}}}'
+
+    answer = client.post("/ai/decisions", content=body, headers=ADMIN | {"Content-Type": "application/json"})
+
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "price: Input should be a finite number."

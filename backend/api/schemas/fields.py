@@ -80,10 +80,14 @@ def _plain_integer(value: Any) -> Any:
 PlainInteger = BeforeValidator(_plain_integer)
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 FeatureValue = Annotated[float, Field(ge=-FLOAT32_MAX, le=FLOAT32_MAX, allow_inf_nan=False)]
-Price = Annotated[float, Field(ge=AMOUNT_MIN, le=AMOUNT_MAX, description="Quote currency per unit; above 0.")]
-Quantity = Annotated[float, Field(ge=AMOUNT_MIN, le=AMOUNT_MAX, description="Units of the base currency; above 0.")]
-Money = Annotated[float, Field(ge=-AMOUNT_MAX, le=AMOUNT_MAX, description="Quote currency.")]
-Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Price = Annotated[
+    float, Field(ge=AMOUNT_MIN, le=AMOUNT_MAX, allow_inf_nan=False, description="Quote currency per unit; above 0.")
+]
+Quantity = Annotated[
+    float, Field(ge=AMOUNT_MIN, le=AMOUNT_MAX, allow_inf_nan=False, description="Units of the base currency; above 0.")
+]
+Money = Annotated[float, Field(ge=-AMOUNT_MAX, le=AMOUNT_MAX, allow_inf_nan=False, description="Quote currency.")]
+Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Timestamp = Annotated[
     datetime,
     BeforeValidator(parse_time),
