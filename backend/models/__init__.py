@@ -3,7 +3,7 @@
 from backend.models.ai_training import Activation, AIModelVersion, AITrainingSample, FeatureSchema, Forecast, Strategy
 from backend.models.base import Base
 from backend.models.market import Candle, Feed
-from backend.models.operations import Alarm, AuditEntry, JobRun, Lease
+from backend.models.operations import Alarm, AuditEntry, Delivery, Event, JobRun, Lease
 from backend.models.trading import Fill, Position, TradeLog
 
 __all__ = [
@@ -14,6 +14,8 @@ __all__ = [
     "AuditEntry",
     "Base",
     "Candle",
+    "Delivery",
+    "Event",
     "FeatureSchema",
     "Feed",
     "Fill",

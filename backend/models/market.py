@@ -35,6 +35,7 @@ class Feed(Base):
     market_time: Mapped[datetime | None] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
     detail: Mapped[str | None] = mapped_column(Text)
+    clock_offset_seconds: Mapped[float | None]
 
     __table_args__ = (
         CheckConstraint("state IN ('warming', 'running', 'finished', 'stale', 'off')", name="state_known"),

@@ -1,9 +1,9 @@
-"""Runs of jobs, leases, alarms and the audit trail."""
+"""Runs of jobs, leases, alarms, events with their deliveries, and the audit trail."""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.models.base import Base, UtcDateTime
@@ -62,6 +62,7 @@ class Alarm(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     code: Mapped[str] = mapped_column(String(40))
     subject: Mapped[str] = mapped_column(String(128))
+    strategy: Mapped[str | None] = mapped_column(String(64))
     severity: Mapped[str] = mapped_column(String(8))
     detail: Mapped[str] = mapped_column(Text)
     raised_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -77,6 +78,53 @@ class Alarm(Base):
             sqlite_where=text("closed_at IS NULL"),
             postgresql_where=text("closed_at IS NULL"),
         ),
+    )
+
+
+class Event(Base):
+    """Something worth telling people and programs, stored in the transaction that saw it; delivery sends it later."""
+
+    __tablename__ = "events"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    event_id: Mapped[str] = mapped_column(String(40), unique=True)
+    code: Mapped[str] = mapped_column(String(40))
+    state: Mapped[str] = mapped_column(String(8))
+    severity: Mapped[str] = mapped_column(String(8))
+    strategy: Mapped[str | None] = mapped_column(String(64))
+    subject: Mapped[str | None] = mapped_column(String(128))
+    sentence: Mapped[str] = mapped_column(Text)
+    detail: Mapped[dict[str, Any]] = mapped_column(JSON)
+    alarm_id: Mapped[int | None] = mapped_column(ForeignKey("alarms.id"))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    __table_args__ = (
+        CheckConstraint("state IN ('news', 'raised', 'closed')", name="state_known"),
+        CheckConstraint("severity IN ('info', 'warning', 'error')", name="severity_known"),
+    )
+
+
+class Delivery(Base):
+    """One event on its way to one target; ``target`` is a digest of the address, which may hold a secret."""
+
+    __tablename__ = "deliveries"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    event_id: Mapped[str] = mapped_column(ForeignKey("events.event_id"))
+    channel: Mapped[str] = mapped_column(String(8))
+    target: Mapped[str] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(8))
+    attempts: Mapped[int] = mapped_column(default=0)
+    owner: Mapped[str | None] = mapped_column(String(128))
+    next_attempt_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    delivered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_error: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (
+        UniqueConstraint("event_id", "channel", "target"),
+        CheckConstraint("channel IN ('notify', 'webhook')", name="channel_known"),
+        CheckConstraint("state IN ('waiting', 'sending', 'sent', 'failed')", name="state_known"),
+        Index("ix_deliveries_state_next_attempt_at", "state", "next_attempt_at"),
     )
 
 

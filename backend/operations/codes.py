@@ -28,7 +28,20 @@ class Code(StrEnum):
     TRADER_STOPPED = "trader_stopped"
     MARKET_FEED_STALE = "market_feed_stale"
     CLOCK_SKEW = "clock_skew"
+    SYMBOLS_UNKNOWN = "symbols_unknown"
     ARTIFACT_CORRUPT = "artifact_corrupt"
+    WRITES_FAIL = "writes_fail"
+    DELIVERY_FAILING = "delivery_failing"
+
+
+class News(StrEnum):
+    """A stable name for something that happened once; an alarm's event carries its ``Code`` instead."""
+
+    TRAINING_FINISHED = "training_finished"
+    VERSION_RECOMMENDED = "version_recommended"
+    VERSION_ACTIVATED = "version_activated"
+    VERSION_ROLLED_BACK = "version_rolled_back"
+    VERSION_DEACTIVATED = "version_deactivated"
 
 
 MEANINGS: dict[Code, str] = {
@@ -45,6 +58,9 @@ MEANINGS: dict[Code, str] = {
     Code.LIVE_ACCURACY_LOW: "The active version's live accuracy lies below 55 %, beyond what chance explains.",
     Code.TRADER_STOPPED: "The built-in trader does not run, because something it was given cannot be used.",
     Code.MARKET_FEED_STALE: "The market feed has gone silent.",
-    Code.CLOCK_SKEW: "This machine's clock is behind the market's time.",
+    Code.CLOCK_SKEW: "This machine's clock and the market's differ.",
+    Code.SYMBOLS_UNKNOWN: "The exchange does not have every symbol that the trader was given.",
+    Code.WRITES_FAIL: "What the trader decides cannot be stored.",
+    Code.DELIVERY_FAILING: "Events could not be delivered to everybody who should be told.",
     Code.ARTIFACT_CORRUPT: "The file of the active version, or of the one before it, is missing or damaged.",
 }
