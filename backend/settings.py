@@ -31,6 +31,13 @@ ROOT = Path(__file__).resolve().parents[1]
 ENV_FILE = ROOT / ".env"
 PREFIX = "QT_"
 OWN_MARKETS = ("simulated", "replay")
+# Exchanges of ccxt that have derivatives only; on every other one a position can only be long unless QT_SIDES says more.
+DERIVATIVES_ONLY = frozenset(
+    {
+        *("apex", "binancecoinm", "binanceusdm", "blofin", "bydfi", "dydx", "extended", "grvt", "hibachi"),
+        *("krakenfutures", "kucoinfutures", "modetrade", "mudrex", "paradex", "polymarket", "woofipro"),
+    }
+)
 DAY_MS = 86_400_000
 NEAR_MISS = 0.8
 
@@ -175,8 +182,8 @@ def _resolved(read: dict[str, Any]) -> dict[str, Any]:
     rules = {
         "admin_token": SecretStr(""),
         "strategy": read["market"] if own_market else "default",
-        "market_speed": 0.0 if read["market"] == "replay" else 20.0,
-        "sides": "long" if exchange else "long,short",
+        "market_speed": 20.0 if read["market"] == "simulated" else 0.0,
+        "sides": "long" if exchange and read["market"] not in DERIVATIVES_ONLY else "long,short",
         "require_edge": exchange,
         "allowed_hosts": tuple(dict.fromkeys(("127.0.0.1", "localhost", "[::1]", read["host"]))),
     }

@@ -131,9 +131,10 @@ def test_defaults_are_those_of_the_contract() -> None:
     [
         ("simulated", "simulated", 20.0, "long,short", False),
         ("replay", "replay", 0.0, "long,short", False),
-        ("off", "default", 20.0, "long,short", False),
-        ("binance", "default", 20.0, "long", True),
-        ("Kraken", "default", 20.0, "long", True),
+        ("off", "default", 0.0, "long,short", False),
+        ("binance", "default", 0.0, "long", True),
+        ("Kraken", "default", 0.0, "long", True),
+        ("binanceusdm", "default", 0.0, "long,short", True),
     ],
 )
 def test_what_is_not_given_follows_from_the_market(
