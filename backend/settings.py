@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ENV_FILE = ROOT / ".env"
 PREFIX = "QT_"
 OWN_MARKETS = ("simulated", "replay")
-# Exchanges of ccxt that have derivatives only; on every other one a position can only be long unless QT_SIDES says more.
+# Exchanges of ccxt that have derivatives only; on every other one a position is long, unless QT_SIDES says more.
 DERIVATIVES_ONLY = frozenset(
     {
         *("apex", "binancecoinm", "binanceusdm", "blofin", "bydfi", "dydx", "extended", "grvt", "hibachi"),
