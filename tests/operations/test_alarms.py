@@ -9,10 +9,13 @@ from sqlalchemy.orm import Session
 from backend.database import Database
 from backend.models import Alarm
 from backend.operations.alarms import close_alarm, open_alarms, raise_alarm
+from backend.operations.codes import Code, Severity
 
 
 def sound(database: Database, subject: str, now: datetime, detail: str = "silent") -> bool:
-    return database.write(raise_alarm, "market_feed_stale", subject, severity="warning", detail=detail, at=now)
+    return database.write(
+        raise_alarm, Code.MARKET_FEED_STALE, subject, strategy=None, severity=Severity.WARNING, detail=detail, at=now
+    )
 
 
 def shown(session: Session) -> list[tuple[str, str]]:
@@ -36,8 +39,8 @@ def test_subjects_have_alarms_of_their_own(database: Database, now: datetime) ->
 def test_a_closed_alarm_may_open_again(database: Database, now: datetime) -> None:
     sound(database, "BTCUSDC", now)
 
-    assert database.write(close_alarm, "market_feed_stale", "BTCUSDC", at=now) is True
-    assert database.write(close_alarm, "market_feed_stale", "BTCUSDC", at=now) is False
+    assert database.write(close_alarm, Code.MARKET_FEED_STALE, "BTCUSDC", at=now) is True
+    assert database.write(close_alarm, Code.MARKET_FEED_STALE, "BTCUSDC", at=now) is False
     assert database.read(shown) == []
     assert sound(database, "BTCUSDC", now) is True
 

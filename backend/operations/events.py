@@ -1,0 +1,119 @@
+"""Events as rows: what people and programs are told. Stored in the transaction that saw it, delivered later."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backend.clock import iso
+from backend.models import Alarm, Delivery, Event
+from backend.operations.codes import Code, News, Severity
+from backend.operations.paging import before_id, page_of
+
+LONGEST_SENTENCE = 2000
+LONGEST_SUBJECT = 128
+NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """What an event says, whichever kind it is."""
+
+    code: Code | News
+    state: str
+    severity: Severity
+    strategy: str | None
+    subject: str | None
+    sentence: str
+    detail: dict[str, Any]
+    at: datetime
+
+
+def tell(
+    session: Session,
+    news: News,
+    *,
+    strategy: str | None,
+    subject: str | None,
+    sentence: str,
+    detail: dict[str, Any],
+    at: datetime,
+    severity: Severity = Severity.INFO,
+) -> Event:
+    """Store one piece of news; it is told exactly when the caller's transaction is kept."""
+    return store(session, Happening(news, "news", severity, strategy, subject, sentence, detail, at))
+
+
+def store(session: Session, happening: Happening, alarm: Alarm | None = None) -> Event:
+    """Store an event, of an alarm where it has one."""
+    event = Event(
+        event_id=f"evt-{uuid4().hex}",
+        code=str(happening.code),
+        state=happening.state,
+        severity=str(happening.severity),
+        strategy=happening.strategy,
+        subject=None if happening.subject is None else storable(happening.subject, LONGEST_SUBJECT),
+        sentence=storable(happening.sentence),
+        detail=happening.detail,
+        alarm_id=alarm.id if alarm else None,
+        at=happening.at,
+    )
+    session.add(event)
+    return event
+
+
+def storable(text: str, longest: int = LONGEST_SENTENCE) -> str:
+    """The text as every database takes it: what an exchange answered may hold anything.
+
+    >>> storable("cut" + chr(0) + "here")
+    'cut?here'
+    """
+    return NOT_STORABLE.sub("?", text)[:longest]
+
+
+def list_events(
+    session: Session, *, strategy: str | None = None, limit: int = 100, cursor: str | None = None
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Events newest first, each with its deliveries, and the cursor of the next page where there is one."""
+    query = select(Event).order_by(Event.id.desc()).limit(limit + 1)
+    if strategy is not None:
+        query = query.where(Event.strategy == strategy)
+    if cursor is not None:
+        query = query.where(Event.id < before_id(cursor))
+    events, next_cursor = page_of(session.scalars(query).all(), limit)
+    of = select(Delivery).where(Delivery.event_id.in_([event.event_id for event in events])).order_by(Delivery.id)
+    deliveries: dict[str, list[dict[str, Any]]] = {}
+    for delivery in session.scalars(of):
+        deliveries.setdefault(delivery.event_id, []).append(_delivery(delivery))
+    return [{**public(event), "deliveries": deliveries.get(event.event_id, [])} for event in events], next_cursor
+
+
+def public(event: Event) -> dict[str, Any]:
+    """What the outside sees of an event; the webhook's body too."""
+    return {
+        "event_id": event.event_id,
+        "code": event.code,
+        "state": event.state,
+        "severity": event.severity,
+        "strategy": event.strategy,
+        "subject": event.subject,
+        "sentence": event.sentence,
+        "detail": event.detail,
+        "at": iso(event.at),
+    }
+
+
+def _delivery(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "channel": delivery.channel,
+        "target": delivery.target[:8],
+        "state": delivery.state,
+        "attempts": delivery.attempts,
+        "next_attempt_at": iso(delivery.next_attempt_at) if delivery.next_attempt_at else None,
+        "delivered_at": iso(delivery.delivered_at) if delivery.delivered_at else None,
+        "last_error": delivery.last_error,
+    }
