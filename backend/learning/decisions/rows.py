@@ -16,6 +16,8 @@ from ai_engine.types import FeatureMatrix, LabelSource
 from backend.clock import to_ms
 from backend.models import AITrainingSample, FeatureSchema, Strategy
 
+IDS_AT_ONCE = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingRead:
@@ -23,9 +25,12 @@ class TrainingRead:
 
     ``samples_count``: rows of the window with a known outcome, quarantined ones and those of another schema
     included; ``since`` and ``until`` bound the window by decision time, None where nothing is known yet.
+    ``ids`` are the rows' own, ``recorded_until`` is when the newest of their outcomes was recorded.
     """
 
     rows: Rows
+    ids: tuple[int, ...]
+    recorded_until: datetime | None
     samples_count: int
     outcomes_pending: int
     quarantined: dict[str, int]
@@ -53,6 +58,8 @@ def read_training_rows(
     held = [one for one in usable if one.feature_schema_id in schemas]
     return TrainingRead(
         rows=_rows(held, schemas, names),
+        ids=tuple(one.id for one in held),
+        recorded_until=max((one.outcome_recorded_at for one in held if one.outcome_recorded_at), default=None),
         samples_count=len(found),
         outcomes_pending=session.scalar(pending) or 0,
         quarantined=dict(Counter(one.quarantine_reason for one in found if one.quarantine_reason is not None)),
@@ -62,9 +69,66 @@ def read_training_rows(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class RowsThen:
+    """Rows that trained a version, as they stand now: those still usable, and how many are not or were relabelled."""
+
+    rows: Rows
+    ids: tuple[int, ...]
+    gone: int
+    quarantined: int
+    relabelled: int
+
+
+def read_rows_again(
+    session: Session,
+    ids: Sequence[int],
+    names: Sequence[str],
+    *,
+    without_forward: frozenset[int],
+    until: datetime | None,
+) -> RowsThen:
+    """The rows with these ids as ``read_training_rows`` had them when their outcomes were recorded ``until`` then.
+
+    Those of ``without_forward`` had no forward return yet; it is left out again.
+    """
+    known = [
+        one for start in range(0, len(ids), IDS_AT_ONCE) for one in _by_id(session, ids[start : start + IDS_AT_ONCE])
+    ]
+    labelled = [one for one in known if one.outcome_known and not _later(one, until)]
+    usable = [one for one in labelled if one.quarantine_reason is None]
+    schemas = _projections(session, {one.feature_schema_id for one in usable}, tuple(names))
+    held = sorted((one for one in usable if one.feature_schema_id in schemas), key=lambda one: one.feature_schema_id)
+    return RowsThen(
+        rows=_rows(held, schemas, tuple(names), without_forward),
+        ids=tuple(one.id for one in held),
+        gone=len(ids) - len(known),
+        quarantined=len(labelled) - len(usable),
+        relabelled=len(known) - len(labelled),
+    )
+
+
+def _later(one: Any, until: datetime | None) -> bool:
+    """Whether the row's outcome was recorded after then, which is anew."""
+    return until is not None and one.outcome_recorded_at is not None and one.outcome_recorded_at > until
+
+
+def _by_id(session: Session, ids: Sequence[int]) -> Sequence[Any]:
+    found: Sequence[Any] = session.execute(_columns().where(AITrainingSample.id.in_(ids))).all()
+    return found
+
+
 def _known(session: Session, within: Sequence[ColumnElement[bool]]) -> Sequence[Any]:
     row = AITrainingSample
-    query = select(
+    known = _columns().where(*within, row.outcome_known.is_(True))
+    found: Sequence[Any] = session.execute(known.order_by(row.feature_schema_id)).all()
+    return found
+
+
+def _columns() -> Any:
+    row = AITrainingSample
+    return select(
+        row.id,
         row.decision_id,
         row.symbol,
         row.timestamp,
@@ -74,13 +138,12 @@ def _known(session: Session, within: Sequence[ColumnElement[bool]]) -> Sequence[
         row.forward_return,
         row.market_return,
         row.label_source,
+        row.outcome_known,
+        row.outcome_recorded_at,
         row.quarantine_reason,
         row.feature_schema_id,
         row.features_blob,
     )
-    known = query.where(*within, row.outcome_known.is_(True))
-    found: Sequence[Any] = session.execute(known.order_by(row.feature_schema_id)).all()
-    return found
 
 
 def _names(session: Session, schema_id: int | None) -> tuple[str, ...]:
@@ -97,23 +160,29 @@ def _projections(session: Session, ids: set[int], names: tuple[str, ...]) -> dic
     return projections
 
 
-def _rows(found: Sequence[Any], schemas: dict[int, tuple[int, NDArray[np.intp]]], names: tuple[str, ...]) -> Rows:
+def _rows(
+    found: Sequence[Any],
+    schemas: dict[int, tuple[int, NDArray[np.intp]]],
+    names: tuple[str, ...],
+    without_forward: frozenset[int] = frozenset(),
+) -> Rows:
     return Rows(
         decision_ids=tuple(one.decision_id for one in found),
         symbols=tuple(one.symbol for one in found),
         times=np.array([to_ms(one.timestamp) for one in found], dtype=np.int64),
-        ends=np.array([to_ms(_known_at(one)) for one in found], dtype=np.int64),
+        ends=np.array([to_ms(_known_at(one, one.id in without_forward)) for one in found], dtype=np.int64),
         X=_features(found, schemas, names),
         feature_names=names,
-        forward_returns=_floats([one.forward_return for one in found]),
+        forward_returns=_floats([None if one.id in without_forward else one.forward_return for one in found]),
         market_returns=_floats([one.market_return for one in found]),
         label_sources=tuple(one.label_source for one in found),
     )
 
 
-def _known_at(one: Any) -> datetime:
+def _known_at(one: Any, without_forward: bool) -> datetime:
     """When all that the row's labels say had happened."""
-    times: tuple[datetime | None, ...] = (one.horizon_at, one.forward_price_at, one.exit_time)
+    forward_at = None if without_forward else one.forward_price_at
+    times: tuple[datetime | None, ...] = (one.horizon_at, forward_at, one.exit_time)
     return max(moment for moment in times if moment is not None)
 
 

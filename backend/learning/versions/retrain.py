@@ -18,11 +18,12 @@ from ai_engine import pipeline
 from ai_engine.candles import timeframe_ms
 from ai_engine.dataset import Dataset, data_hash
 from ai_engine.pipeline import Refused, TrainingContext
-from backend.clock import Clock, iso
+from backend.clock import Clock
 from backend.database import Database
 from backend.learning.decisions.rows import TrainingRead, read_training_rows
 from backend.learning.decisions.strategies import get_strategy
 from backend.learning.versions.heartbeat import Heartbeat
+from backend.learning.versions.lineage import lineage_of
 from backend.learning.versions.publish import Publication, folder_name, publish
 from backend.learning.versions.store import ArtifactStore
 from backend.learning.versions.trainer import (
@@ -176,7 +177,7 @@ def _train(service: RetrainService, options: RetrainOptions, run_id: str, progre
         actor=options["actor"],
         trained=trained,
         trained_at=service.clock(),
-        lineage=_lineage(reading, trained),
+        lineage=lineage_of(reading.rows, reading.context, trained, reading.known_outcomes),
         model_folder=folder_name(service.settings.model_dir, service.settings.root),
     )
     return publish(service.database, service.store, publication, service.wall)
@@ -274,26 +275,3 @@ def _kept_out(read: TrainingRead, rejected: dict[str, int]) -> dict[str, int]:
     """Every row of the window that did not train, by reason: quarantined, of another schema, or unusable."""
     counts = Counter(rejected) + Counter(read.quarantined) + Counter({"other_schema": read.other_schema})
     return dict(sorted(counts.items()))
-
-
-def _lineage(reading: _Reading, trained: pipeline.Trained) -> dict[str, Any]:
-    """Where a version comes from, so that anyone can ask and ``rebuild`` can repeat it."""
-    rows, context = reading.rows.rows, reading.context
-    return {
-        "window": {
-            "since": iso(reading.rows.since) if reading.rows.since else None,
-            "until": iso(reading.rows.until) if reading.rows.until else None,
-            "samples_count": reading.rows.samples_count,
-            "outcomes_pending": reading.rows.outcomes_pending,
-        },
-        "rows_by_label_source": dict(sorted(Counter(rows.label_sources).items())),
-        "known_outcomes": reading.known_outcomes,
-        "data_hash": trained.data_hash,
-        "recipe": trained.recipe,
-        "libraries": trained.libraries,
-        "seed": context.seed,
-        "horizon_candles": context.horizon_candles,
-        "timeframe_ms": context.timeframe_ms,
-        "cost": context.cost,
-        "include_synthetic": context.include_synthetic,
-    }
