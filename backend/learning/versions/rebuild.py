@@ -18,6 +18,13 @@ from backend.learning.versions.lineage import BLOCK, block_digests, unpacked
 from backend.learning.versions.trainer import Progress, Trainer, TrainingFailedError
 from backend.models import AIModelVersion
 
+CHANGED = {
+    "gone": "are gone",
+    "quarantined": "are quarantined",
+    "relabelled": "have another outcome",
+    "altered_at_least": "or more were altered",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
@@ -106,12 +113,12 @@ def _check_rows(version: AIModelVersion, then: RowsThen, context: TrainingContex
     if not isinstance(dataset, Refused) and data_hash(dataset) == version.data_hash:
         return
     changes = _changes(version, then)
-    told = [f"{count} {what}" for what, count in changes.items() if count]
+    told = [f"{count} {CHANGED[what]}" for what, count in changes.items() if count]
     raise ConflictError(
         f"{version.version_id} cannot be made again, because its rows are not what they were: of"
         f" {version.lineage['rows']['count']} rows {', '.join(told) or 'some differ'}. Its file is the only copy.",
         reason="rows_changed",
-        **{what.replace(" ", "_"): count for what, count in changes.items()},
+        **changes,
     )
 
 
@@ -129,7 +136,7 @@ def _changes(version: AIModelVersion, then: RowsThen) -> dict[str, int]:
         "gone": then.gone,
         "quarantined": then.quarantined,
         "relabelled": then.relabelled,
-        "or more altered": otherwise,
+        "altered_at_least": otherwise,
     }
 
 
