@@ -15,7 +15,7 @@ from ai_engine.candles import Candles, clean, resample, timeframe_ms
 from ai_engine.features.windows import WINDOW
 from backend.clock import from_ms, to_ms
 from backend.errors import InvalidInputError, NotFoundError
-from backend.market.feed import Bar, CandleRound
+from backend.market.feed import Bar, CandleRound, OwnMarket
 from backend.market.klines import SUFFIXES, USED, name_parts, read_file
 
 __all__ = ["FileMarket", "FileReport", "expand", "read_file"]
@@ -34,7 +34,7 @@ class FileReport:
     counts: dict[str, int]
 
 
-class FileMarket:
+class FileMarket(OwnMarket):
     """A feed over candle files; where files of one symbol contradict each other, the first in order stays."""
 
     source = SOURCE

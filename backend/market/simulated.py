@@ -12,7 +12,7 @@ import numpy as np
 from ai_engine.candles import Candles, timeframe_ms
 from backend.clock import Clock, from_ms, to_ms, utc_now
 from backend.errors import NotFoundError
-from backend.market.feed import CandleRound
+from backend.market.feed import CandleRound, OwnMarket
 from backend.market.simulated_path import Array, Path, block_candles, generator
 
 SOURCE = "simulated"
@@ -105,7 +105,7 @@ class SimulatedSymbol:
         return np.asarray(np.maximum(np.round(volume, 3), 0.001))
 
 
-class SimulatedMarket:
+class SimulatedMarket(OwnMarket):
     """A feed that says that it is simulated; ``now`` only decides how far it may be read."""
 
     source = SOURCE
