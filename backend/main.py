@@ -16,6 +16,7 @@ from ai_engine import artifact
 from backend.api import (
     decisions,
     health,
+    metrics,
     models,
     operating,
     pages,
@@ -27,6 +28,7 @@ from backend.api import (
 )
 from backend.api.auth import Authentication, Tokens, WrongTokenThrottle
 from backend.api.deps import AppContext
+from backend.api.http_metrics import CountRequests
 from backend.api.middleware import AllowedHosts, RequestContext
 from backend.clock import Clock, utc_now
 from backend.crontab import parse_schedule
@@ -60,6 +62,7 @@ ROUTERS = (
     strategies.router,
     operating.router,
     health.router,
+    metrics.router,
 )
 
 
@@ -87,6 +90,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> FastAPI:
     )
     app.state.redactor = redactor
     app.state.context = None
+    app.state.monitor = metrics.Monitor(app.version)
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
@@ -94,6 +98,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> FastAPI:
     app.add_middleware(Authentication, tokens=Tokens.of(settings), throttle=WrongTokenThrottle())
     app.add_middleware(AllowedHosts, hosts=settings.allowed_hosts)
     app.add_middleware(RequestContext)
+    app.add_middleware(CountRequests, figures=app.state.monitor.http)
     return app
 
 
