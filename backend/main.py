@@ -14,6 +14,7 @@ from sqlalchemy import inspect
 
 from ai_engine import artifact
 from backend.api import (
+    compare,
     decisions,
     health,
     metrics,
@@ -59,6 +60,7 @@ ROUTERS = (
     samples.imports,
     retraining.router,
     models.router,
+    compare.router,
     strategies.router,
     operating.router,
     health.router,

@@ -1,0 +1,304 @@
+"""Two versions side by side: paired on what both forecast, money beside it, and no winner that nothing proves."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from backend.database import Database
+from backend.errors import ConflictError, InvalidInputError, NotFoundError
+from backend.learning.evidence.compare import Shared, compare, judge
+from backend.learning.versions.serving import Serving
+from backend.learning.versions.store import ArtifactStore
+from backend.models import AIModelVersion, AITrainingSample, Forecast
+from backend.settings import Settings
+from tests.learning.versions.house import START, House, Planted
+
+
+@pytest.fixture
+def house(database: Database, settings: Settings, now: datetime) -> House:
+    """An empty house."""
+    store = ArtifactStore(settings.model_dir)
+    return House(database, settings, store, Serving(store), now)
+
+
+@pytest.fixture
+def two(house: House) -> tuple[str, str]:
+    """Two versions of one strategy, in the order they were trained."""
+    house.plant(Planted())
+    first = str(house.train()["version_id"])
+    house.plant(Planted(first=120, count=40))
+    return first, str(house.train()["version_id"])
+
+
+def told(house: House, a: str, b: str) -> dict[str, Any]:
+    return house.database.read(compare, a, b, settings=house.settings)
+
+
+Answers = Callable[[AITrainingSample], tuple[float, str]]
+
+
+def forecast(house: House, version: str, role: str, answers: Answers, count: int = 30) -> None:
+    """Let the version answer for the first rows."""
+
+    def use_case(session: Session) -> None:
+        for row in session.scalars(select(AITrainingSample).order_by(AITrainingSample.id).limit(count)):
+            score, action = answers(row)
+            session.add(
+                Forecast(
+                    sample_id=row.id, version_id=version, score=score, expected_return=None, confidence=None,
+                    action=action, role=role,
+                )
+            )  # fmt: skip
+
+    house.database.write(use_case)
+
+
+def knowing(row: AITrainingSample) -> tuple[float, str]:
+    """Always right."""
+    moved = row.forward_return or 0.0
+    return moved, "BUY" if moved > 0 else "SELL"
+
+
+def mistaken(row: AITrainingSample) -> tuple[float, str]:
+    """Always wrong."""
+    score, action = knowing(row)
+    return -score, "SELL" if action == "BUY" else "BUY"
+
+
+def silent(row: AITrainingSample) -> tuple[float, str]:
+    """Right about the direction, and never trades."""
+    return knowing(row)[0], "HOLD"
+
+
+def test_versions_that_share_no_decision_are_shown_and_not_ranked(house: House, two: tuple[str, str]) -> None:
+    answer = told(house, *two)
+
+    assert answer["verdict"] == "not_distinguishable"
+    assert "no decision together" in answer["sentence"]
+    assert answer["paired"] == {
+        "rows": 0, "rounds": 0, "neutral_rows": 0, "agreement": None, "same_action": None, "mean_difference": None,
+        "a": {"accuracy": None, "correct": 0, "judged": 0, "mean_net_return": None},
+        "b": {"accuracy": None, "correct": 0, "judged": 0, "mean_net_return": None},
+    }  # fmt: skip
+    assert (answer["confidence_sequence"], answer["outcomes_still_needed"]) == (None, None)
+
+
+def test_each_side_tells_its_reports_key_figures(house: House, two: tuple[str, str]) -> None:
+    answer = told(house, *two)
+
+    for side, version_id in zip(("a", "b"), two, strict=True):
+        version = house.rows_of(version_id)
+        assert answer[side]["version_id"] == version_id
+        for name in ("validation_accuracy", "baseline_accuracy", "break_even_accuracy", "verdict", "recommended"):
+            assert answer[side]["report"][name] == version.report[name]
+        assert answer[side]["live"]["live_accuracy"] is None
+        assert answer[side]["executed"] == {"total_trades": 0, "total_pnl": 0.0}
+
+
+def test_the_pair_is_made_of_decisions_that_both_forecast(house: House, two: tuple[str, str]) -> None:
+    forecast(house, two[0], "active", mistaken, count=30)
+    forecast(house, two[1], "shadow", knowing, count=20)
+
+    paired = told(house, *two)["paired"]
+
+    assert (paired["rows"], paired["rounds"]) == (20, 20)
+    assert (paired["agreement"], paired["same_action"]) == (0.0, 0.0)
+    assert (paired["a"]["accuracy"], paired["b"]["accuracy"]) == (0.0, 1.0)
+    assert paired["a"]["judged"] == 20 - paired["neutral_rows"]
+
+
+def test_net_returns_are_those_of_the_labels_own_formula(house: House, two: tuple[str, str]) -> None:
+    forecast(house, two[0], "active", silent)
+    forecast(house, two[1], "shadow", knowing)
+
+    paired = told(house, *two)["paired"]
+
+    moves = np.array([row.forward_return for row in house.rows(AITrainingSample)[:30]])
+    expected = float(np.mean(np.abs(moves) - house.settings.cost))
+    assert paired["a"]["mean_net_return"] == 0.0
+    assert paired["b"]["mean_net_return"] == pytest.approx(expected, rel=1e-12)
+    assert paired["mean_difference"] == pytest.approx(expected, rel=1e-12)
+    assert (paired["agreement"], paired["same_action"]) == (1.0, 0.0)
+
+
+def test_the_other_way_round_is_the_mirror_image(house: House, two: tuple[str, str]) -> None:
+    forecast(house, two[0], "active", mistaken)
+    forecast(house, two[1], "shadow", knowing)
+
+    there, back = told(house, *two), told(house, *reversed(two))
+
+    assert (there["paired"]["a"], there["paired"]["b"]) == (back["paired"]["b"], back["paired"]["a"])
+    assert there["paired"]["mean_difference"] == -back["paired"]["mean_difference"]
+    assert two[1] in there["sentence"].split("both forecast, ")[1]
+
+
+def test_no_winner_is_named_however_large_the_difference(house: House, two: tuple[str, str]) -> None:
+    forecast(house, two[0], "active", mistaken, count=160)
+    forecast(house, two[1], "shadow", knowing, count=160)
+
+    answer = told(house, *two)
+
+    assert answer["verdict"] == "not_distinguishable"
+    assert "No winner is named" in answer["sentence"]
+
+
+def test_an_explored_trade_is_not_the_versions_own_answer(house: House, two: tuple[str, str]) -> None:
+    forecast(house, two[0], "active", knowing)
+    forecast(house, two[1], "shadow", knowing)
+    house.database.write(lambda s: s.execute(update(AITrainingSample).values(explored=True)) and None)
+
+    paired = told(house, *two)["paired"]
+
+    assert paired["a"]["mean_net_return"] == 0.0
+    assert paired["b"]["mean_net_return"] > 0
+
+
+@pytest.mark.parametrize("values", [{"forward_return": None}, {"quarantine_reason": "return_out_of_bounds"}])
+def test_open_horizons_and_quarantined_rows_are_left_out(
+    house: House, two: tuple[str, str], values: dict[str, Any]
+) -> None:
+    forecast(house, two[0], "active", knowing)
+    forecast(house, two[1], "shadow", knowing)
+    changed = update(AITrainingSample).where(AITrainingSample.id <= 10).values(**values)
+    house.database.write(lambda s: s.execute(changed) and None)
+
+    assert told(house, *two)["paired"]["rows"] == 20
+
+
+def test_ten_symbols_in_one_round_count_as_one_round(house: House, two: tuple[str, str]) -> None:
+    forecast(house, two[0], "active", silent)
+    forecast(house, two[1], "shadow", knowing)
+    together = update(AITrainingSample).where(AITrainingSample.id <= 10).values(timestamp=START - timedelta(hours=1))
+    house.database.write(lambda s: s.execute(together) and None)
+
+    paired = told(house, *two)["paired"]
+
+    moves = [abs(row.forward_return or 0.0) - house.settings.cost for row in house.rows(AITrainingSample)[:30]]
+    assert (paired["rows"], paired["rounds"]) == (30, 21)
+    assert paired["mean_difference"] == pytest.approx(np.mean([np.mean(moves[:10]), *moves[10:]]), rel=1e-12)
+
+
+def test_money_stands_beside_the_pair_and_never_inside(house: House, two: tuple[str, str]) -> None:
+    forecast(house, two[0], "active", knowing)
+    forecast(house, two[1], "shadow", knowing)
+    before = told(house, *two)
+    rich = update(AIModelVersion).where(AIModelVersion.version_id == two[0]).values(total_pnl=1e6, total_trades=9)
+    house.database.write(lambda s: s.execute(rich) and None)
+
+    after = told(house, *two)
+
+    assert after["a"]["executed"] == {"total_trades": 9, "total_pnl": 1e6}
+    assert after["paired"] == before["paired"]
+
+
+def test_versions_of_two_strategies_are_refused(house: House, two: tuple[str, str]) -> None:
+    house.plant(Planted(strategy="other"))
+    foreign = str(house.train(strategy="other")["version_id"])
+
+    with pytest.raises(ConflictError, match=r"of bot, .* of other") as refused:
+        told(house, two[0], foreign)
+
+    assert refused.value.reason == "different_strategies"
+
+
+def test_a_version_beside_itself_is_refused(house: House, two: tuple[str, str]) -> None:
+    with pytest.raises(InvalidInputError, match="Name two versions"):
+        told(house, two[0], two[0])
+
+
+def test_an_unknown_version_is_named_with_the_nearest(house: House, two: tuple[str, str]) -> None:
+    with pytest.raises(NotFoundError, match="The nearest is"):
+        told(house, two[0], "v20250101_000000")
+
+
+def test_a_long_only_strategy_earns_nothing_by_selling(settings: Settings) -> None:
+    shared = Shared(
+        rounds=np.array([0.0, 1.0]),
+        forward_returns=np.array([-0.02, 0.03]),
+        scores=(np.array([-1.0, -1.0]), np.array([-1.0, 1.0])),
+        actions=(["SELL", "SELL"], ["SELL", "BUY"]),
+    )
+
+    paired = judge(shared, sides="long", costs=settings, cost=settings.cost)
+
+    assert paired["a"]["mean_net_return"] == 0.0
+    assert paired["b"]["mean_net_return"] == pytest.approx((0.03 - settings.cost) / 2)
+    assert paired["a"]["accuracy"] == 0.5
+
+
+ROWS = st.lists(
+    st.tuples(
+        st.integers(0, 5),
+        st.floats(-0.2, 0.2),
+        st.floats(-1, 1),
+        st.floats(-1, 1),
+        st.sampled_from(["BUY", "SELL", "HOLD"]),
+        st.sampled_from(["BUY", "SELL", "HOLD"]),
+    ),
+    min_size=1,
+    max_size=30,
+)
+
+
+@given(ROWS)
+def test_the_pair_equals_a_count_by_hand(rows: list[tuple[int, float, float, float, str, str]]) -> None:
+    rows = sorted(rows, key=lambda row: row[0])
+    terms = type("Costs", (), {"fee_rate": 0.001, "slippage_bps": 2.0})()
+    shared = Shared(
+        rounds=np.array([row[0] for row in rows], dtype=np.float64),
+        forward_returns=np.array([row[1] for row in rows]),
+        scores=(np.array([row[2] for row in rows]), np.array([row[3] for row in rows])),
+        actions=([row[4] for row in rows], [row[5] for row in rows]),
+    )
+
+    paired = judge(shared, sides="long,short", costs=terms, cost=0.0024)
+
+    def net(action: str, move: float) -> float:
+        return {"BUY": move - 0.0024, "SELL": -move - 0.0024, "HOLD": 0.0}[action]
+
+    means = []
+    for _, group in groupby(rows, key=lambda row: row[0]):
+        differences = [net(row[5], row[1]) - net(row[4], row[1]) for row in group]
+        means.append(sum(differences) / len(differences))
+    judged = [row for row in rows if abs(row[1]) > 0.0024]
+    right = [row for row in judged if row[2] * row[1] > 0]
+    assert paired["rounds"] == len(means)
+    assert paired["mean_difference"] == pytest.approx(sum(means) / len(means), abs=1e-12)
+    assert (paired["a"]["judged"], paired["a"]["correct"]) == (len(judged), len(right))
+
+
+@given(ROWS)
+def test_a_copy_is_never_ahead(rows: list[tuple[int, float, float, float, str, str]]) -> None:
+    terms = type("Costs", (), {"fee_rate": 0.001, "slippage_bps": 2.0})()
+    scores, actions = np.array([row[2] for row in rows]), [row[4] for row in rows]
+    shared = Shared(
+        rounds=np.array([row[0] for row in rows], dtype=np.float64),
+        forward_returns=np.array([row[1] for row in rows]),
+        scores=(scores, scores),
+        actions=(actions, actions),
+    )
+
+    paired = judge(shared, sides="long,short", costs=terms, cost=0.0024)
+
+    assert paired["mean_difference"] == 0.0
+    assert (paired["agreement"], paired["same_action"]) == (1.0, 1.0)
+    assert paired["a"] == paired["b"]
+
+
+def test_rows_without_a_known_outcome_have_no_effect(house: House, two: tuple[str, str]) -> None:
+    forecast(house, two[0], "active", knowing)
+    forecast(house, two[1], "shadow", mistaken)
+    before = told(house, *two)["paired"]
+
+    house.plant(replace(Planted(first=300, count=20), known=False))
+
+    assert told(house, *two)["paired"] == before
