@@ -42,6 +42,7 @@ COMMANDS = {
     "bootstrap": Entry(
         "samples", "bootstrap", "Add 30 demo rows, tagged synthetic, which never train; or remove them."
     ),
+    "warm-start": Entry("warm_start", "warm_start", "Learn from candles of the past, from files or from the exchange."),
     "replay": Entry("replay", "replay", "Run the whole loop over candle files, and say what came of it."),
 }
 
