@@ -16,13 +16,17 @@ from backend.operations.paging import before_id, page_of
 
 
 class Condition(TypedDict):
-    """What an alarm says: ``detail`` in one sentence with its numbers, ``evidence`` the same for programs."""
+    """What an alarm says: ``detail`` in one sentence with its numbers, ``evidence`` the same for programs.
+
+    ``remedy`` is what to do here; left out, it is what helps in general.
+    """
 
     strategy: str | None
     severity: Severity
     detail: str
     at: datetime
     evidence: NotRequired[dict[str, Any] | None]
+    remedy: NotRequired[str]
 
 
 def raise_alarm(session: Session, code: Code, subject: str, **condition: Unpack[Condition]) -> bool:
@@ -34,7 +38,7 @@ def raise_alarm(session: Session, code: Code, subject: str, **condition: Unpack[
         alarm = Alarm(code=str(code), subject=subject, strategy=strategy, raised_at=at)
         alarm.severity, alarm.detail = str(severity), detail
         if _added(session, alarm):
-            said = {"evidence": condition.get("evidence") or {}, "remedy": remedy_of(code)}
+            said = {"evidence": condition.get("evidence") or {}, "remedy": condition.get("remedy") or remedy_of(code)}
             events.store(session, Happening(code, "raised", severity, strategy, subject, detail, said, at), alarm)
             return True
         alarm = _open_alarm(session, code, subject)  # another process was first

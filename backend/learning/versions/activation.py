@@ -11,7 +11,7 @@ from backend.clock import Clock
 from backend.database import Database
 from backend.errors import ConflictError, InvalidInputError
 from backend.learning.decisions.strategies import get_strategy
-from backend.learning.versions import gate
+from backend.learning.versions import gate, news
 from backend.learning.versions.find import find_version, look_up
 from backend.learning.versions.store import ArtifactStore
 from backend.models import Activation, AIModelVersion, FeatureSchema, Strategy
@@ -227,6 +227,8 @@ def _log_change(
         reason=change.reason,
         detail=detail,
     )
+    told = {"version_id": version and version.version_id, "actor": change.actor, "reason": change.reason, **detail}
+    news.version_changed(session, change.action, change.strategy, told, clock())
 
 
 def _answer(version: AIModelVersion, previous: str | None, change: _Change) -> dict[str, Any]:

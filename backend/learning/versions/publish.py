@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from ai_engine.pipeline import Trained
 from backend.clock import Clock
 from backend.database import Database
+from backend.learning.versions import news
 from backend.learning.versions.store import ArtifactStore, NameTakenError
 from backend.models import AIModelVersion, FeatureSchema, JobRun, Strategy
 from backend.operations import audit, runs
@@ -113,6 +114,7 @@ def record(session: Session, publication: Publication, version_id: str, now: dat
         subject=version_id,
         detail={"run_id": publication.run_id, "verdict": version.verdict, "sha256": trained.sha256},
     )
+    news.training_finished(session, version, run_id=publication.run_id, actor=publication.actor, at=now)
     answer = success(version, publication.run_id)
     runs.finish(session, publication.run_id, now, "success", {k: v for k, v in answer.items() if k != "report"})
     return answer

@@ -22,6 +22,7 @@ from backend.clock import Clock
 from backend.database import Database
 from backend.learning.decisions.rows import TrainingRead, read_training_rows
 from backend.learning.decisions.strategies import get_strategy
+from backend.learning.versions import news
 from backend.learning.versions.heartbeat import Heartbeat
 from backend.learning.versions.lineage import lineage_of
 from backend.learning.versions.publish import Publication, folder_name, publish
@@ -145,7 +146,13 @@ def _carry_out(service: RetrainService, options: RetrainOptions, run_id: str) ->
 
 
 def _close(service: RetrainService, run_id: str, answer: dict[str, Any]) -> None:
-    service.database.write(runs.finish, run_id, service.wall(), answer["status"], answer)
+    service.database.write(_finish, run_id, service.wall(), answer)
+
+
+def _finish(session: Session, run_id: str, now: datetime, answer: dict[str, Any]) -> None:
+    runs.finish(session, run_id, now, answer["status"], answer)
+    if answer["status"] == "error" and answer["reason"] != "lost":  # a lost slot is run again first
+        news.training_failed(session, run_id, answer, now)
 
 
 def _both(first: Progress, second: Progress | None) -> Progress:
