@@ -1,8 +1,8 @@
 """What a bot sends and asks: decisions, executions, outcomes."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
@@ -13,17 +13,20 @@ from backend.api.deps import DEFAULT_STRATEGY, ActorDep, AppContext, ContextDep
 from backend.api.problems import problem_of, validation_problem
 from backend.api.routing import BotRoute
 from backend.api.schemas.decisions import (
+    DecisionAgain,
     DecisionBatch,
+    DecisionDetail,
     DecisionIn,
     DecisionList,
     DecisionOut,
     DecisionPost,
-    DecisionResults,
     ExecutionIn,
     OutcomeIn,
 )
+from backend.api.schemas.described import DecisionState
 from backend.api.schemas.fields import Cursor, DecisionIdPath, Limit, StrategyQuery
 from backend.api.schemas.problems import problems
+from backend.api.schemas.reasons import WITH_BODY
 from backend.api.schemas.samples import SampleOut
 from backend.errors import QuantumTraderError
 from backend.learning.decisions import outcomes, queries
@@ -33,30 +36,7 @@ from backend.learning.decisions.strategies import get_strategy
 
 router = APIRouter(prefix="/ai", tags=["decisions"], route_class=BotRoute)
 
-EXAMPLES = {
-    "single": {
-        "summary": "Let the active version decide",
-        "value": {"symbol": "BTCUSDC", "price": 45000.0, "features": {"rsi_14": 61.5, "atr_14": 0.012}},
-    },
-    "own": {
-        "summary": "Record the bot's own decision",
-        "value": {
-            "decision_id": "mybot-42",
-            "symbol": "BTCUSDC",
-            "timestamp": "2026-01-31T12:00:00Z",
-            "price": 45000.0,
-            "features": {"rsi_14": 61.5, "atr_14": 0.012},
-            "predicted_action": "BUY",
-            "prediction_confidence": 0.7,
-        },
-    },
-}
-StateQuery = Annotated[
-    Literal["open", "pending", "closed", "unobservable"] | None,
-    Query(
-        description="`open`: entered, not fully left; `pending`: not entered, no outcome yet; `closed`: outcome known."
-    ),
-]
+StateQuery = Annotated[DecisionState | None, Query(description="Only those in this state. Left out: all.")]
 
 
 @router.post(
@@ -68,13 +48,20 @@ StateQuery = Annotated[
     responses={
         200: {
             "description": "The same id and body before: the first answer. Or, for a batch, one result each.",
-            "model": DecisionOut | DecisionResults,
+            "model": DecisionAgain,
         },
-        **problems(404, 409, 413, 415),
+        **problems(
+            *WITH_BODY,
+            "decision_conflict",
+            "market_mismatch",
+            "price_required",
+            "feature_names_mismatch",
+            "not_computable",
+        ),
     },
 )
 def post_decisions_or_one(
-    body: Annotated[DecisionPost, Body(openapi_examples=EXAMPLES)],
+    body: DecisionPost,
     context: ContextDep,
     actor: ActorDep,
     strategy: StrategyQuery = None,
@@ -96,7 +83,17 @@ def post_decisions_or_one(
     "/decisions/{decision_id}/execution",
     operation_id="postExecution",
     summary="Report an entry fill",
-    responses=problems(404, 409, 413, 415),
+    responses=problems(
+        *WITH_BODY,
+        "unknown_strategy",
+        "unknown_decision",
+        "fill_conflict",
+        "long_only",
+        "not_a_decision",
+        "already_closed",
+        "side_conflict",
+        "not_computable",
+    ),
 )
 def post_execution(
     decision_id: DecisionIdPath, body: ExecutionIn, context: ContextDep, strategy: StrategyQuery = None
@@ -113,7 +110,19 @@ def post_execution(
     "/decisions/{decision_id}/outcome",
     operation_id="postOutcome",
     summary="Report an exit fill",
-    responses=problems(404, 409, 413, 415),
+    responses=problems(
+        *WITH_BODY,
+        "unknown_strategy",
+        "unknown_decision",
+        "not_executed",
+        "fill_conflict",
+        "outcome_conflict",
+        "entry_conflict",
+        "quantity_exceeds_entry",
+        "long_only",
+        "not_a_decision",
+        "not_computable",
+    ),
 )
 def post_outcome(
     decision_id: DecisionIdPath, body: OutcomeIn, context: ContextDep, strategy: StrategyQuery = None
@@ -128,14 +137,19 @@ def post_outcome(
 
 
 @router.get(
-    "/decisions/{decision_id}", operation_id="getDecision", summary="Show one decision", responses=problems(404)
+    "/decisions/{decision_id}",
+    operation_id="getDecision",
+    summary="Show one decision",
+    responses=problems("unknown_strategy", "unknown_decision"),
 )
-def get_decision(decision_id: DecisionIdPath, context: ContextDep, strategy: StrategyQuery = None) -> SampleOut:
-    """The decision with its outcome so far."""
-    return SampleOut.model_validate(context.database.read(_get, context, strategy, decision_id))
+def get_decision(decision_id: DecisionIdPath, context: ContextDep, strategy: StrategyQuery = None) -> DecisionDetail:
+    """The decision with its outcome so far; `exited_quantity` says how much of an open position has left."""
+    return DecisionDetail.model_validate(context.database.read(_get, context, strategy, decision_id))
 
 
-@router.get("/decisions", operation_id="listDecisions", summary="List decisions", responses=problems(404))
+@router.get(
+    "/decisions", operation_id="listDecisions", summary="List decisions", responses=problems("unknown_strategy")
+)
 def list_decisions(
     context: ContextDep,
     state: StateQuery = None,

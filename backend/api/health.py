@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from backend.api.deps import AppContext
-from backend.api.schemas.operating import HealthOut
+from backend.api.schemas.operating import HealthOut, ReadyOut
 from backend.learning.evidence.status import trader_trouble
 from backend.models import AIModelVersion
 from backend.operations.codes import Code
@@ -27,8 +27,8 @@ def health_live() -> HealthOut:
     "/health/ready",
     operation_id="healthReady",
     summary="Can the service work?",
-    response_model=HealthOut,
-    responses={503: {"description": "It cannot; `reasons` says why.", "model": HealthOut}},
+    response_model=ReadyOut,
+    responses={503: {"description": "It cannot; `reasons` says why.", "model": ReadyOut}},
 )
 def health_ready(request: Request) -> JSONResponse:
     """200 when decisions can be taken and stored.

@@ -19,7 +19,7 @@ router = APIRouter(prefix="/ai", tags=["models"], route_class=AdminRoute)
 Force = Annotated[bool, Query(description="Activate whatever the gate says; needs `reason`.")]
 
 
-@router.get("/models", operation_id="listModels", summary="List versions", responses=problems(404))
+@router.get("/models", operation_id="listModels", summary="List versions", responses=problems("unknown_strategy"))
 def list_models(
     context: ContextDep, strategy: StrategyQuery = None, limit: Limit = 100, cursor: Cursor = None
 ) -> ModelList:
@@ -29,7 +29,12 @@ def list_models(
     return ModelList.model_validate({"status": "ok", "count": len(found), "models": found, "next_cursor": next_cursor})
 
 
-@router.get("/models/{version_id}", operation_id="getModel", summary="Show one version", responses=problems(404))
+@router.get(
+    "/models/{version_id}",
+    operation_id="getModel",
+    summary="Show one version",
+    responses=problems("unknown_version"),
+)
 def get_model(version_id: VersionIdPath, context: ContextDep, strategy: StrategyQuery = None) -> ModelDetail:
     """All of it: the report, where the version comes from, how it fares live, who activated it when and why."""
     return ModelDetail.model_validate(context.database.read(queries.get_model, version_id, strategy))
@@ -39,7 +44,14 @@ def get_model(version_id: VersionIdPath, context: ContextDep, strategy: Strategy
     "/activate-model/{version_id}",
     operation_id="activateModel",
     summary="Let a version decide",
-    responses=problems(404, 409),
+    responses=problems(
+        "unknown_version",
+        "artifact_missing",
+        "artifact_corrupt",
+        "schema_mismatch",
+        "not_recommended",
+        "activation_changed",
+    ),
 )
 def activate_model(
     version_id: VersionIdPath,
@@ -58,7 +70,17 @@ def activate_model(
 
 
 @router.post(
-    "/rollback", operation_id="rollback", summary="Go back to the version before", responses=problems(404, 409)
+    "/rollback",
+    operation_id="rollback",
+    summary="Go back to the version before",
+    responses=problems(
+        "unknown_strategy",
+        "nothing_to_roll_back",
+        "artifact_missing",
+        "artifact_corrupt",
+        "schema_mismatch",
+        "activation_changed",
+    ),
 )
 def rollback(
     context: ContextDep, actor: ActorDep, strategy: StrategyQuery = None, reason: ReasonQuery = None
@@ -68,7 +90,9 @@ def rollback(
     return ActivationOut.model_validate(answer)
 
 
-@router.post("/deactivate", operation_id="deactivate", summary="Let no version decide", responses=problems(404))
+@router.post(
+    "/deactivate", operation_id="deactivate", summary="Let no version decide", responses=problems("unknown_strategy")
+)
 def deactivate(
     context: ContextDep, actor: ActorDep, strategy: StrategyQuery = None, reason: ReasonQuery = None
 ) -> ActivationOut:

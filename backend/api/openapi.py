@@ -1,9 +1,13 @@
 """The API's description of itself."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+
+from backend.api.problems import CONTENT_TYPE
 
 TITLE = "Quantum Trader"
 SUMMARY = "Learns from closed trades, and says honestly what it learned."
@@ -18,7 +22,21 @@ Decisions go in, outcomes come back, versions are trained, and a person activate
 * **Units**: ratios are fractions (0.0111 is 1.11 %), money is in quote currency, times out are UTC with `Z`; times in
   need an offset. Unknown is null, never 0.
 * **Lists** are newest first; pass `next_cursor` as `cursor` for the next page.
+* **More keys** than those named here may stand in any answer, and may come with any release.
 """
+CONTACT = {"name": "Whoever runs this service"}
+LICENSE = {"name": "MIT", "identifier": "MIT"}
+SERVERS = [
+    {"url": "/", "description": "The service that gave out this description."},
+    {
+        "url": "http://{host}:{port}",
+        "description": "A service on its own address.",
+        "variables": {
+            "host": {"default": "127.0.0.1", "description": "QT_HOST."},
+            "port": {"default": "8000", "description": "QT_PORT."},
+        },
+    },
+]
 TAGS = [
     {"name": "decisions", "description": "What a bot sends: observations, fills and outcomes."},
     {"name": "predictions", "description": "Scores for feature rows; nothing is stored."},
@@ -31,9 +49,16 @@ TAGS = [
 ]
 OPEN_TAG = "health"
 SCHEMES = {
-    "adminToken": {"type": "apiKey", "in": "header", "name": "X-Admin-Token"},
-    "bearer": {"type": "http", "scheme": "bearer"},
+    "adminToken": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Admin-Token",
+        "description": "QT_ADMIN_TOKEN (`qt token` prints it), or for a bot's calls QT_TRADER_TOKEN.",
+    },
+    "bearer": {"type": "http", "scheme": "bearer", "description": "The same token as `Authorization: Bearer`."},
 }
+EXAMPLES = Path(__file__).with_name("examples.json")
+"""What a service really answered; tests/api/story.py writes it and a test holds it to what is answered today."""
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
@@ -46,21 +71,55 @@ def describe(app: FastAPI) -> dict[str, Any]:
             description=DESCRIPTION,
             routes=app.routes,
             tags=TAGS,
-            servers=[{"url": "/", "description": "This service"}],
+            servers=SERVERS,
+            contact=CONTACT,
+            license_info=LICENSE,
         )
         document["components"]["securitySchemes"] = SCHEMES
         document["security"] = [{name: []} for name in SCHEMES]
-        _mend(document)
+        examples = json.loads(EXAMPLES.read_text(encoding="utf-8"))
+        for operation in _operations(document):
+            _mend(operation)
+            _exemplify(operation, examples)
+        document["components"]["examples"] = examples["problems"]
+        document["components"]["schemas"] = {
+            name: _without_titles(schema) for name, schema in document["components"]["schemas"].items()
+        }
         app.openapi_schema = document
     return app.openapi_schema
 
 
-def _mend(document: dict[str, Any]) -> None:
+def _operations(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return [operation for path in document["paths"].values() for operation in path.values()]
+
+
+def _mend(operation: dict[str, Any]) -> None:
     """Problems are said to be problems, and the open calls to need no token."""
-    for path in document["paths"].values():
-        for operation in path.values():
-            if OPEN_TAG in operation["tags"]:
-                operation["security"] = []
-            for status, response in operation["responses"].items():
-                if int(status) >= 400 and "application/problem+json" in response.get("content", {}):
-                    response["content"].pop("application/json", None)
+    if OPEN_TAG in operation["tags"]:
+        operation["security"] = []
+    for status, response in operation["responses"].items():
+        if int(status) >= 400 and CONTENT_TYPE in response.get("content", {}):
+            response["content"].pop("application/json", None)
+
+
+def _exemplify(operation: dict[str, Any], examples: dict[str, Any]) -> None:
+    """Set beside each body what was really sent, and what was really answered."""
+    name = operation["operationId"]
+    for body in operation.get("requestBody", {}).get("content", {}).values():
+        body["examples"] = examples["requests"].get(name, {})
+    for status, response in operation["responses"].items():
+        for content_type, content in response.get("content", {}).items():
+            told = examples["answers"].get(name, {}).get(status, {}).get(content_type)
+            if told:
+                content["examples"] = told
+
+
+def _without_titles(schema: Any) -> Any:
+    """The schema without the titles that only repeat the names of its keys."""
+    if isinstance(schema, list):
+        return [_without_titles(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: _without_titles(value) for key, value in schema.items() if key != "title" or not isinstance(value, str)
+    }

@@ -23,21 +23,25 @@ LOOK_BACK = timedelta(days=32)
 router = APIRouter(prefix="/ai", tags=["operating"], route_class=AdminRoute)
 
 
-@router.get("/status", operation_id="status", summary="Everything at a glance", responses=problems(404))
+@router.get("/status", operation_id="status", summary="Everything at a glance", responses=problems("unknown_strategy"))
 def get_status(context: ContextDep, strategy: StrategyQuery = None) -> StatusOut:
     """Samples, trades, signals, retraining, the active version, the market and the settings in force."""
     answer = context.database.read(_status, context, context.strategy(strategy))
     return StatusOut.model_validate(answer)
 
 
-@router.get("/doctor", operation_id="doctor", summary="What is wrong, and what to do", responses=problems(404))
+@router.get(
+    "/doctor", operation_id="doctor", summary="What is wrong, and what to do", responses=problems("unknown_strategy")
+)
 def get_doctor(context: ContextDep, strategy: StrategyQuery = None) -> DoctorOut:
     """Findings in this installation's own numbers, each with one concrete remedy."""
     facts = context.database.read(_facts, context, context.strategy(strategy))
     return DoctorOut.model_validate(diagnose(facts))
 
 
-@router.get("/audit", operation_id="listAudit", summary="Who did what, when and why", responses=problems(404))
+@router.get(
+    "/audit", operation_id="listAudit", summary="Who did what, when and why", responses=problems("unknown_strategy")
+)
 def list_audit(
     context: ContextDep, strategy: StrategyQuery = None, limit: Limit = 100, cursor: Cursor = None
 ) -> AuditList:

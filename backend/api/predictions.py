@@ -7,13 +7,27 @@ from backend.api.routing import BotRoute
 from backend.api.schemas.decisions import PredictIn, PredictOut
 from backend.api.schemas.fields import StrategyQuery
 from backend.api.schemas.problems import problems
+from backend.api.schemas.reasons import WITH_BODY
 from backend.learning.versions.find import find_version
 from backend.learning.versions.predict import predict
 
 router = APIRouter(prefix="/ai", tags=["predictions"], route_class=BotRoute)
 
 
-@router.post("/predict", operation_id="predict", summary="Score feature rows", responses=problems(404, 409, 413, 415))
+@router.post(
+    "/predict",
+    operation_id="predict",
+    summary="Score feature rows",
+    responses=problems(
+        *WITH_BODY,
+        "unknown_strategy",
+        "unknown_version",
+        "no_active_model",
+        "no_verified_model",
+        "artifact_missing",
+        "artifact_corrupt",
+    ),
+)
 def post_predict(body: PredictIn, context: ContextDep, strategy: StrategyQuery = None) -> PredictOut:
     """Forecasts of the active version, or of the one named; nothing is stored.
 

@@ -12,14 +12,7 @@ from backend.api.deps import ActorDep, ContextDep
 from backend.api.routing import AdminRoute
 from backend.api.schemas.fields import Cursor, Limit, PlainInteger, RunIdPath, StrategyQuery
 from backend.api.schemas.problems import problems
-from backend.api.schemas.versions import (
-    RetrainError,
-    RetrainSkipped,
-    RetrainStarted,
-    RetrainSuccess,
-    RunList,
-    RunOut,
-)
+from backend.api.schemas.versions import RetrainAnswer, RetrainStarted, RunList, RunOut
 from backend.errors import NotFoundError
 from backend.learning.decisions.strategies import get_strategy
 from backend.learning.versions.retrain import retrain, start_retrain
@@ -41,8 +34,11 @@ IncludeSynthetic = Annotated[bool, Query(description="Train on `qt bootstrap`'s 
     "/retrain",
     operation_id="retrain",
     summary="Train a new version now",
-    response_model=RetrainSuccess | RetrainSkipped | RetrainError,
-    responses={202: {"description": "Begun; ask for the run.", "model": RetrainStarted}, **problems(404, 409)},
+    response_model=RetrainAnswer,
+    responses={
+        202: {"description": "Begun; ask for the run.", "model": RetrainStarted},
+        **problems("unknown_strategy", "retraining_in_progress"),
+    },
 )
 async def retrain_now(
     context: ContextDep,
@@ -74,7 +70,9 @@ def _started(run_id: Any) -> dict[str, Any]:
     return {"status": "started", "run_id": run_id}
 
 
-@router.get("/retraining-runs", operation_id="listRuns", summary="List retrainings", responses=problems(404))
+@router.get(
+    "/retraining-runs", operation_id="listRuns", summary="List retrainings", responses=problems("unknown_strategy")
+)
 def list_runs(
     context: ContextDep, strategy: StrategyQuery = None, limit: Limit = 100, cursor: Cursor = None
 ) -> RunList:
@@ -84,7 +82,9 @@ def list_runs(
     return RunList.model_validate({"status": "ok", "count": len(found), "runs": found, "next_cursor": next_cursor})
 
 
-@router.get("/retraining-runs/{run_id}", operation_id="getRun", summary="Show one retraining", responses=problems(404))
+@router.get(
+    "/retraining-runs/{run_id}", operation_id="getRun", summary="Show one retraining", responses=problems("unknown_run")
+)
 def get_run(run_id: RunIdPath, context: ContextDep, strategy: StrategyQuery = None) -> RunOut:
     """How far a run is, or what came of it."""
     run = context.database.read(runs.get_run, run_id)

@@ -9,13 +9,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from backend.api.schemas.samples import SampleOut
+from backend.api.schemas.samples import SampleColumns
 from backend.database import Database
 from backend.learning.decisions.queries import SampleFilter, list_samples
 from backend.models import AITrainingSample, FeatureSchema
 
 PAGE = 1000
-COLUMNS = tuple(SampleOut.model_fields)
+COLUMNS = tuple(SampleColumns.model_fields)
 
 
 def csv_lines(database: Database, chosen: SampleFilter, most: int | None) -> Iterator[str]:

@@ -35,7 +35,7 @@ UNSTORABLE = "A text in the row holds a NUL character or half of a surrogate pai
             "description": "A page of samples; with `Accept: text/csv` all that match, or `limit` of them, as CSV.",
             "content": {CSV: {"schema": {"type": "string"}}},
         },
-        **problems(404),
+        **problems("unknown_strategy", "unknown_version"),
     },
 )
 def list_samples(
@@ -59,7 +59,7 @@ def list_samples(
     "/training-samples",
     operation_id="importSamples",
     summary="Import closed samples",
-    responses=problems(409, 413, 415),
+    responses=problems("body_too_large", "unsupported_media_type", "invalid_json", "market_mismatch"),
 )
 def post_samples(
     body: ImportBody, context: ContextDep, actor: ActorDep, strategy: StrategyQuery = None

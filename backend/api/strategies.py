@@ -10,6 +10,7 @@ from backend.api.routing import AdminRoute
 from backend.api.schemas.fields import Cursor, Limit, StrategyPath
 from backend.api.schemas.operating import SchemaIn, SchemaOut, StrategyList
 from backend.api.schemas.problems import problems
+from backend.api.schemas.reasons import WITH_BODY
 from backend.learning.decisions.strategies import EXTERNAL, admit_schema, ensure_strategy, find_strategy
 from backend.learning.versions.queries import list_strategies, schema_warning
 
@@ -29,7 +30,7 @@ def get_strategies(context: ContextDep, limit: Limit = 100, cursor: Cursor = Non
     "/strategies/{strategy}/schema",
     operation_id="admitSchema",
     summary="Admit a new set of feature names",
-    responses=problems(404, 409, 413, 415),
+    responses=problems(*WITH_BODY),
 )
 def post_schema(strategy: StrategyPath, body: SchemaIn, context: ContextDep, actor: ActorDep) -> SchemaOut:
     """From now on decisions of the strategy carry these names; training uses rows that hold all of them.

@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import Path, Query
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -87,14 +87,19 @@ Quantity = Annotated[
     float, Field(ge=AMOUNT_MIN, le=AMOUNT_MAX, allow_inf_nan=False, description="Units of the base currency; above 0.")
 ]
 Money = Annotated[float, Field(ge=-AMOUNT_MAX, le=AMOUNT_MAX, allow_inf_nan=False, description="Quote currency.")]
-Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False, description="A fraction from 0 to 1.")]
 Timestamp = Annotated[
     datetime,
     BeforeValidator(parse_time),
-    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-31T12:00:00Z"]}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "date-time",
+            "description": "ISO 8601 with an offset, at most 60 s ahead of the service's clock.",
+            "examples": ["2026-01-31T12:00:00Z"],
+        }
+    ),
 ]
-Action = Literal["BUY", "SELL", "HOLD"]
-Side = Literal["BUY", "SELL"]
 Text64 = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_storable)]
 DecisionId = Annotated[str, Field(pattern=DECISION_ID_PATTERN, description="Unique within its strategy.")]
 FillId = Annotated[str, Field(pattern=ID_PATTERN, description="The exchange's or bot's own name for the fill.")]
@@ -102,7 +107,15 @@ Symbol = Annotated[
     str, Field(pattern=SYMBOL_PATTERN, description="Stored without a slash: BTC/USDT is BTCUSDT.", examples=["BTCUSDC"])
 ]
 FeatureName = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_storable)]
-Features = Annotated[dict[FeatureName, FeatureValue], Field(min_length=1, max_length=MAX_FEATURES)]
+Features = Annotated[
+    dict[FeatureName, FeatureValue],
+    Field(
+        min_length=1,
+        max_length=MAX_FEATURES,
+        description="What the decision saw: {name: number}, the same names in every call of a strategy. At most 2000.",
+        examples=[{"atr_14": 0.012, "rsi_14": 61.5}],
+    ),
+]
 
 StrategyQuery = Annotated[
     str | None,
@@ -122,4 +135,8 @@ DecisionIdPath = Annotated[str, Path(pattern=DECISION_ID_PATTERN, description="T
 StrategyPath = Annotated[str, Path(pattern=STRATEGY_PATTERN, description="The strategy's name.")]
 VersionIdPath = Annotated[str, Path(description="Such as v20260131_030000."), AfterValidator(_known_form_of_version)]
 RunIdPath = Annotated[str, Path(description="The run's id."), AfterValidator(_known_form_of_run)]
-VersionIdField = Annotated[str, Field(examples=["v20260131_030000"]), AfterValidator(_known_form_of_version)]
+VersionIdField = Annotated[
+    str,
+    Field(description="A version of any strategy.", examples=["v20260131_030000"]),
+    AfterValidator(_known_form_of_version),
+]
