@@ -28,6 +28,7 @@ from backend.learning.decisions.historical_plan import Places, Plan, Terms
 from backend.learning.decisions.labelling import RETURN_OUT_OF_BOUNDS, Costs, hypothetical
 from backend.learning.decisions.strategies import (
     CLOSED_MARKETS,
+    DEFAULT,
     EXTERNAL,
     check_name,
     check_schema,
@@ -66,13 +67,19 @@ def terms_of(session: Session, name: str, *, source: str | None, settings: Setti
         If the strategy has a feature schema other than the catalogue's.
     """
     known = find_strategy(session, check_name(name))
-    own = name == settings.strategy and settings.market != "off"
-    strategy = known or new_strategy(name, market=settings.market if own else source or EXTERNAL, settings=settings)
+    strategy = known or new_strategy(name, market=_market_of(name, source, settings), settings=settings)
     _check_market(name, strategy.market, source)
     if strategy.feature_schema_id is not None:
         names = session.get_one(FeatureSchema, strategy.feature_schema_id).names
         check_schema(name, names, FEATURE_NAMES)
     return Terms(name, strategy.market, known is not None, strategy.timeframe, strategy.horizon_candles, strategy.sides)
+
+
+def _market_of(name: str, source: str | None, settings: Settings) -> str:
+    """The market that a new strategy would begin with."""
+    if name == settings.strategy and settings.market != "off":
+        return settings.market
+    return EXTERNAL if source is None or name == DEFAULT else source
 
 
 def _check_market(name: str, market: str, source: str | None) -> None:
