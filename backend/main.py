@@ -46,13 +46,14 @@ from backend.models import Base
 from backend.scheduler import build_scheduler
 from backend.settings import Settings
 from backend.trading.live import TraderLoop
+from backend.trading.markets import has_trader
+from backend.trading.turns import Workplace
 
 logger = structlog.get_logger(__name__)
 
 DISTRIBUTION = "quantum-trader"
 WAITING_RETRAININGS = 64
 WARM_UP_AFTER_SECONDS = 1.0
-MARKETS_WITH_TRADER = ("simulated", "replay")
 ROUTERS = (
     decisions.router,
     predictions.router,
@@ -82,16 +83,16 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> FastAPI:
             app.state.context = context
             stack.push_async_callback(_in_thread, partial(end_retrainings, context.retraining))
             stack.callback(trainer.close)
-            _start_jobs(context, stack)
+            app.state.trader = _start_jobs(context, stack)
             _warm_up(stack)
             yield
-            app.state.context = None
+            app.state.context = app.state.trader = None
 
     app = FastAPI(
         title="Quantum Trader", version=_version(), lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None
     )
     app.state.redactor = redactor
-    app.state.context = None
+    app.state.context = app.state.trader = None
     app.state.monitor = metrics.Monitor(app.version)
     problems.install(app)
     for router in ROUTERS:
@@ -130,15 +131,17 @@ def _open(settings: Settings, trainer: Trainer, clock: Clock) -> AppContext:
     )
 
 
-def _start_jobs(context: AppContext, stack: AsyncExitStack) -> None:
-    """Start the scheduler and, where the market is ours, the trader; each is stopped when the stack unwinds."""
+def _start_jobs(context: AppContext, stack: AsyncExitStack) -> TraderLoop | None:
+    """Start the scheduler and, where there is a market, the trader; each is stopped when the stack unwinds."""
     scheduler = build_scheduler(context)
     scheduler.start()
     stack.callback(scheduler.shutdown, wait=False)
-    if context.settings.market in MARKETS_WITH_TRADER:
-        trader = TraderLoop(context.database, context.settings, context.serving, context.clock)
+    if has_trader(context.settings.market):
+        trader = TraderLoop(Workplace(context.database, context.settings, context.serving, context.clock))
         trader.start()
         stack.push_async_callback(_in_thread, trader.stop)
+        return trader
+    return None
 
 
 def _warm_up(stack: AsyncExitStack) -> None:

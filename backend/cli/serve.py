@@ -16,7 +16,7 @@ from backend.errors import InvalidInputError, UnavailableError
 from backend.learning.versions.store import ArtifactStore
 from backend.main import create_app
 from backend.settings import Settings, admin_token_in_environment, load_settings
-from backend.trading.live import feed_of
+from backend.trading.markets import feed_of
 from backend.trading.resume import check_strategy
 
 MARKETS_BUILT = ("off", "simulated", "replay")

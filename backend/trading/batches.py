@@ -3,17 +3,26 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from itertools import islice
 
-from backend.market.feed import CandleRound
+from backend.market.feed import CandleRound, FeedUnavailableError
 
 ROUNDS_A_TRANSACTION = 32
 
 
 def batches(rounds: Iterable[CandleRound], size: int) -> Iterator[list[CandleRound]]:
-    """The rounds in lists of ``size``, the last one shorter."""
-    iterator = iter(rounds)
-    while batch := list(islice(iterator, size)):
+    """The rounds in lists of ``size``, the last one shorter; what a market told before it failed comes first."""
+    batch: list[CandleRound] = []
+    try:
+        for one in rounds:
+            batch.append(one)
+            if len(batch) == size:
+                yield batch
+                batch = []
+    except FeedUnavailableError:
+        if batch:
+            yield batch
+        raise
+    if batch:
         yield batch
 
 

@@ -15,14 +15,17 @@ from backend.market.feed import Bar
 from backend.models import AITrainingSample, Position, Strategy
 from backend.trading.context import Terms
 from backend.trading.exits import Barriers, Exit, OpenPosition, barrier_prices, find_exit, opposite, slipped
+from backend.trading.markets import LIVE_STATES
 
 NOTIONAL = 1_000.0
-LIVE_STATES = ("ordered", "open")
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """A recorded BUY or SELL that wants to trade, with the distances of its target and stop."""
+    """A recorded BUY or SELL that wants to trade, with the distances of its target and stop.
+
+    One that is not ``fresh`` was decided on candles of long ago: it may end a position, and enters none.
+    """
 
     sample_id: int
     decision_id: str
@@ -30,6 +33,7 @@ class Signal:
     action: str
     decided_at: datetime
     barriers: Barriers
+    fresh: bool = True
 
 
 @dataclass(slots=True)
@@ -67,18 +71,22 @@ class PaperBroker:
                 book[position.symbol] = _Booked(position, decision_id)
         return book
 
-    def trade(self, opened_at: datetime, bars: Mapping[str, Bar]) -> None:
-        """Fill orders and end positions inside the candles that opened at ``opened_at``."""
+    def trade(self, opened_at: datetime, bars: Mapping[str, Bar], *, fresh: bool = True) -> None:
+        """Fill orders and end positions inside the candles that opened at ``opened_at``.
+
+        Candles that are not ``fresh`` fill nothing: an order that waited for them is cancelled.
+        """
         for symbol, booked in list(self._book.items()):
             bar = bars.get(symbol)
             if booked.position.state == "ordered":
-                self._fill(booked, opened_at, bar)
+                self._fill(booked, opened_at, bar, fresh=fresh)
             if bar is not None and booked.position.state == "open":
                 self._leave(booked, opened_at, bar)
 
-    def _fill(self, booked: _Booked, opened_at: datetime, bar: Bar | None) -> None:
+    def _fill(self, booked: _Booked, opened_at: datetime, bar: Bar | None, *, fresh: bool) -> None:
         position = booked.position
-        late = opened_at - position.ordered_at > self._terms.timeframe or opened_at >= position.expires_at
+        expired = opened_at >= position.expires_at or not fresh
+        late = expired or opened_at - position.ordered_at > self._terms.timeframe
         if late or (bar is None and opened_at - position.ordered_at >= self._terms.timeframe):
             position.state, position.closed_at = "cancelled", opened_at
             del self._book[position.symbol]
@@ -141,7 +149,7 @@ class PaperBroker:
             if booked.position.state == "open" and booked.position.side != signal.action:
                 booked.position.close_requested = "signal"
             return
-        if signal.action == "SELL" and self._terms.sides == "long":
+        if not signal.fresh or (signal.action == "SELL" and self._terms.sides == "long"):
             return
         position = Position(
             strategy=self.strategy.name,

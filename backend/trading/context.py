@@ -17,7 +17,10 @@ from backend.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class TraderContext:
-    """What the trader works with; ``guard`` runs inside every write and may refuse it (a lease that was lost)."""
+    """What the trader works with; ``guard`` runs inside every write and may refuse it (a lease that was lost).
+
+    Symbols in ``exits_only`` are followed until nothing of theirs is left, and never decided on.
+    """
 
     database: Database
     settings: Settings
@@ -27,6 +30,7 @@ class TraderContext:
     clock: Clock
     seed: int = 0
     guard: Callable[[Session], None] | None = None
+    exits_only: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,28 @@
 
 import time
 from collections.abc import Callable
+from datetime import timedelta
 
 from backend.trading.batches import ROUNDS_A_TRANSACTION
 
 TRANSACTION_SECONDS = 0.2
 MADE_UP_FOR_SECONDS = 1.0
+LONGEST_DELAY_SECONDS = 1.0
+
+
+def delay_of(timeframe: timedelta) -> float:
+    """The seconds that an exchange is given to tell a candle that has closed."""
+    return min(LONGEST_DELAY_SECONDS, timeframe.total_seconds() / 10)
+
+
+def seconds_to_ask(overdue: timedelta, timeframe: timedelta, longest: float) -> float:
+    """Until an exchange is asked for a candle that closed ``overdue`` ago, or will close: at most ``longest``.
+
+    One that should have been told is asked for again after as long as it has been waited for, so never in a hurry.
+    """
+    delay = delay_of(timeframe)
+    ahead = delay - overdue.total_seconds()
+    return min(ahead if ahead > 0 else max(-ahead, delay), longest)
 
 
 class Pace:

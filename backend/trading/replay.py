@@ -28,7 +28,7 @@ from backend.operations.runs import SlotTakenError, close_lost
 from backend.settings import Settings
 from backend.trading.batches import ROUNDS_A_TRANSACTION, nights
 from backend.trading.context import TraderContext
-from backend.trading.live import say
+from backend.trading.feed_state import say
 from backend.trading.role import TraderRole
 from backend.trading.round import Trader
 from backend.trading.summary import Figures, figures

@@ -11,6 +11,7 @@ from backend.errors import ConflictError
 from backend.learning.decisions.prices import feed_market
 from backend.learning.decisions.strategies import (
     CLOSED_MARKETS,
+    EXTERNAL,
     admit_schema,
     ensure_schema,
     ensure_strategy,
@@ -21,6 +22,9 @@ from backend.market.feed import Feed
 from backend.models import FeatureSchema, Strategy
 from backend.models import Feed as FeedRow
 from backend.trading.context import Terms, TraderContext
+from backend.trading.feed_state import STALE
+from backend.trading.late import append_late
+from backend.trading.markets import is_exchange
 
 ACTOR = "trader"
 
@@ -41,16 +45,23 @@ def resume(context: TraderContext) -> Resumed:
     Raises
     ------
     ConflictError
-        If the strategy belongs to another market, or has another timeframe than the feed.
+        If the strategy belongs to another market or to a bot, or has another timeframe than the feed.
+    FeedUnavailableError
+        If the market cannot be asked for its history now.
     """
     after, market, terms = context.database.write(_open, context)
-    windows = context.database.read(_windows, context.feed, market, after)
-    lacking = [symbol for symbol, window in windows.items() if len(window) < WINDOW]
-    fetched = {symbol: context.feed.history(symbol, after, WINDOW) for symbol in lacking}
-    if any(len(candles) > len(windows[symbol]) for symbol, candles in fetched.items()):
-        context.database.write(_append, context.feed, market, fetched)
-        windows = context.database.read(_windows, context.feed, market, after)
+    windows = context.database.read(windows_of, context.feed, market, after)
+    fetched = {symbol: context.feed.history(symbol, after, WINDOW) for symbol in _lacking(context.feed, windows)}
+    if any(len(candles) for candles in fetched.values()):
+        settings, now = context.settings, context.clock()
+        context.database.write(append_late, context.feed, market, fetched, settings=settings, now=now)
+        windows = context.database.read(windows_of, context.feed, market, after)
     return Resumed(after, market, terms, windows)
+
+
+def _lacking(feed: Feed, windows: dict[str, Candles]) -> list[str]:
+    """Whose history to fetch: of an exchange everybody's, since what came late while nobody listened is missing too."""
+    return [symbol for symbol, window in windows.items() if len(window) < WINDOW or is_exchange(feed.source)]
 
 
 def _open(session: Session, context: TraderContext) -> tuple[datetime, str, Terms]:
@@ -65,9 +76,10 @@ def _open(session: Session, context: TraderContext) -> tuple[datetime, str, Term
     if row is None:
         row = FeedRow(strategy=strategy.name, source=feed.source, state="warming", updated_at=now)
         session.add(row)
-    else:
+    elif row.state != STALE:
         row.state = "warming" if row.market_time is None else "running"
         row.updated_at, row.detail = now, None
+    row.clock_offset_seconds = feed.clock_offset_seconds
     if row.market_time is None:
         row.market_time = feed.start - length
     terms = Terms(
@@ -77,7 +89,12 @@ def _open(session: Session, context: TraderContext) -> tuple[datetime, str, Term
         horizon_candles=strategy.horizon_candles,
         sides=strategy.sides,
     )
-    return row.market_time, feed_market(strategy), terms
+    return row.market_time, _market(strategy, feed), terms
+
+
+def _market(strategy: Strategy, feed: Feed) -> str:
+    """The market under which the candles are stored: a strategy that a bot began has none of its own."""
+    return feed_market(strategy) if strategy.market in CLOSED_MARKETS else feed.source
 
 
 def check_strategy(session: Session, name: str, market: str, timeframe: str) -> None:
@@ -86,12 +103,13 @@ def check_strategy(session: Session, name: str, market: str, timeframe: str) -> 
     Raises
     ------
     ConflictError
-        If the strategy belongs to another market, or has another timeframe than the market is read at.
+        If the strategy belongs to another market, or to a bot with features of its own, or has another timeframe than
+        the market is read at.
     """
     strategy = find_strategy(session, name)
     if strategy is None:
         return
-    if strategy.market != market and CLOSED_MARKETS & {strategy.market, market}:
+    if strategy.market != market and not (strategy.market == EXTERNAL and is_exchange(market)):
         raise ConflictError(
             f"Strategy {name} holds samples of market {strategy.market!r}, and the trader's market is {market!r}. Give"
             " the trader a strategy of another name (QT_STRATEGY, or --strategy of qt replay).",
@@ -102,6 +120,13 @@ def check_strategy(session: Session, name: str, market: str, timeframe: str) -> 
             f"Strategy {name} decides on {strategy.timeframe} candles, fixed when it began; the market is read at"
             f" {timeframe}. Set QT_TIMEFRAME={strategy.timeframe}, or give QT_STRATEGY another name.",
             reason="timeframe_mismatch",
+        )
+    schema = session.get(FeatureSchema, strategy.feature_schema_id) if strategy.feature_schema_id else None
+    if strategy.market == EXTERNAL and schema is not None and tuple(schema.names) != FEATURE_NAMES:
+        raise ConflictError(
+            f"Strategy {name} belongs to a bot, whose features are not the built-in trader's. Give the trader a"
+            " strategy of another name: QT_STRATEGY.",
+            reason="feature_names_mismatch",
         )
 
 
@@ -114,10 +139,6 @@ def _admit(session: Session, strategy: Strategy, now: datetime) -> None:
         admit_schema(session, strategy, FEATURE_NAMES, now, ACTOR)
 
 
-def _windows(session: Session, feed: Feed, market: str, until: datetime) -> dict[str, Candles]:
+def windows_of(session: Session, feed: Feed, market: str, until: datetime) -> dict[str, Candles]:
+    """The last stored candles of each of the feed's symbols that had closed by ``until``."""
     return {symbol: store.window(session, market, symbol, feed.timeframe, until, WINDOW) for symbol in feed.symbols}
-
-
-def _append(session: Session, feed: Feed, market: str, fetched: dict[str, Candles]) -> None:
-    for symbol, candles in fetched.items():
-        store.append(session, market, symbol, feed.timeframe, candles)

@@ -8,13 +8,14 @@ taken twice or half.
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from ai_engine.candles import Candles
 from ai_engine.features.catalogue import FEATURE_NAMES
 from ai_engine.types import Action
 from backend.clock import iso
@@ -29,7 +30,9 @@ from backend.models import AIModelVersion, Feed, Strategy
 from backend.trading.broker import PaperBroker, Signal
 from backend.trading.context import TraderContext, policy_of
 from backend.trading.exits import barriers
-from backend.trading.resume import resume
+from backend.trading.feed_state import say_round
+from backend.trading.late import append_late
+from backend.trading.resume import resume, windows_of
 from backend.trading.windows import Seen, look
 
 log = logging.getLogger(__name__)
@@ -71,18 +74,31 @@ class Trader:
 
     def steps(self, rounds: Sequence[CandleRound]) -> list[RoundResult]:
         """Take several rounds in event order in one transaction: with the model that is active at the first."""
-        seen = look(self._windows, rounds, self._terms.timeframe)
+        looked = look(self._windows, rounds, self._terms.timeframe)
+        seen = [[item for item in one if item.symbol not in self._context.exits_only] for one in looked.seen]
         results = None
         while results is None:
             active, model = self._context.database.read(self._active)
-            answers = self._decide(seen.seen, model)
+            answers = self._decide(seen, model)
             results = self._context.database.write(self._store, rounds, answers, active)
-        self._windows = seen.windows
+        self._windows = looked.windows
         self.after = rounds[-1].close_time
         for result in results:
             if sum(result.signals.values()):
                 log.info("AI signals generated: BUY=%(BUY)d SELL=%(SELL)d HOLD=%(HOLD)d", result.signals)
         return results
+
+    def take_late(self, late: Mapping[str, Candles]) -> int:
+        """Store candles whose round was taken without them and see them from now on; how many were new."""
+        context = self._context
+        if not late:
+            return 0
+        new = context.database.write(
+            append_late, self.feed, self._market, late, settings=context.settings, now=context.clock()
+        )
+        if new:
+            self._windows = context.database.read(windows_of, self.feed, self._market, self.after)
+        return new
 
     @property
     def timeframe(self) -> timedelta:
@@ -134,21 +150,24 @@ class Trader:
                 f" {iso(feed.market_time)}.",
                 reason="round_taken",
             )
-        now = context.clock()
+        now = self._now(rounds[-1])
         broker = PaperBroker(session, strategy, self._terms, now)
         results = [self._one(session, broker, one, answer) for one, answer in zip(rounds, answers, strict=True)]
-        feed.market_time, feed.updated_at, feed.detail = rounds[-1].close_time, now, None
-        feed.state = "running" if any(answers) else "warming"
+        say_round(session, feed, self.feed, rounds[-1], decided=any(answers), now=context.clock())
         return results
+
+    def _now(self, one: CandleRound) -> datetime:
+        """When a round's facts are recorded: never before they happened, however far our clock is behind."""
+        return max(self._context.clock(), one.close_time)
 
     def _one(self, session: Session, broker: PaperBroker, one: CandleRound, answers: Sequence[Answer]) -> RoundResult:
         """Everything one round leaves behind, in the order in which it happens."""
         strategy = session.get_one(Strategy, self._context.strategy)
         entered, left = broker.entered, broker.left
         store.append_round(session, self._market, self.feed.timeframe, one)
-        broker.trade(one.close_time - self.timeframe, one.candles)
-        settled = self._settle(session, strategy, one.close_time)
-        self._record(session, strategy, broker, answers)
+        broker.trade(one.close_time - self.timeframe, one.candles, fresh=one.fresh)
+        settled = self._settle(session, strategy, one)
+        self._record(session, strategy, broker, one, answers)
         counts = Counter(answer.choice.action for _, _, answer in answers)
         return RoundResult(
             closed_at=one.close_time,
@@ -158,25 +177,28 @@ class Trader:
             settled=settled,
         )
 
-    def _settle(self, session: Session, strategy: Strategy, market_time: datetime) -> int:
+    def _settle(self, session: Session, strategy: Strategy, one: CandleRound) -> int:
         """Settle, in market time, the trader's own rows and those of bots that its market prices."""
-        terms, market, now = self._terms, self._market, self._context.clock()
+        terms, market, market_time, now = self._terms, self._market, one.close_time, self._now(one)
         own = settle_due(session, strategy, market_time=market_time, costs=terms, markets=(market,), now=now)
         settings = self._context.settings
         return own + settle_followers(session, market, settings=settings, market_time=market_time, costs=terms, now=now)
 
-    def _record(self, session: Session, strategy: Strategy, broker: PaperBroker, answers: Sequence[Answer]) -> None:
+    def _record(
+        self, session: Session, strategy: Strategy, broker: PaperBroker, one: CandleRound, answers: Sequence[Answer]
+    ) -> None:
         if not answers:
             return
         decisions = [_new_decision(*answer) for answer in answers]
-        samples = record(session, strategy, decisions, now=self._context.clock())
+        samples = record(session, strategy, decisions, now=self._now(one))
         if not self._context.settings.enable_execution:
             return
         for sample, (seen, decision_id, answer) in zip(samples, answers, strict=True):
             if answer.choice.action == Action.HOLD:
                 continue
             distances = barriers(seen.closes, self._terms.horizon_candles, self._terms.cost)
-            broker.signal(Signal(sample.id, decision_id, seen.symbol, answer.choice.action, seen.closed_at, distances))
+            signal = Signal(sample.id, decision_id, seen.symbol, answer.choice.action, seen.closed_at, distances)
+            broker.signal(replace(signal, fresh=one.fresh))
 
 
 def _active_version(session: Session, strategy: str) -> str | None:

@@ -11,14 +11,18 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
+from backend.errors import InvalidInputError
 from backend.learning.decisions.strategies import ensure_strategy
 from backend.learning.evidence.status import STOPPED, trader_trouble
 from backend.learning.versions.serving import Serving, ServingModel
 from backend.learning.versions.store import ArtifactStore
 from backend.models import Feed
 from backend.operations.codes import Code
-from backend.trading.live import Patience, TraderLoop, feed_of, say
+from backend.trading.feed_state import say
+from backend.trading.live import TraderLoop
+from backend.trading.markets import feed_of
 from backend.trading.role import TraderRole
+from backend.trading.turns import Patience, Workplace
 from tests.trading.desk import NOW, Desk
 
 OpenDesk = Callable[..., Desk]
@@ -39,7 +43,7 @@ def trading(desk: Desk, **changes: Any) -> Iterator[TraderLoop]:
         "clock": desk.clock,
         "patience": QUICK,
     }
-    loop = TraderLoop(desk.database, **(given | changes))
+    loop = TraderLoop(Workplace(desk.database, **(given | changes)))
     loop.start()
     try:
         yield loop
@@ -261,8 +265,9 @@ def _began_at(session: Session, moment: datetime, desk: Desk) -> None:
 def test_the_files_symbols_are_those_of_the_settings_where_they_hold_any(desk: Desk) -> None:
     every, one = desk.settings, replace(desk.settings, symbols=("BBBUSDT", "CCCUSDT"))
 
-    assert [feed_of(settings, desk.clock).symbols for settings in (every, one)] == [  # type: ignore[union-attr]
+    assert [feed_of(settings, desk.clock).symbols for settings in (every, one)] == [
         ("AAAUSDT", "BBBUSDT"),
         ("BBBUSDT",),
     ]
-    assert feed_of(replace(desk.settings, market="off"), desk.clock) is None
+    with pytest.raises(InvalidInputError, match="QT_MARKET=off has no trader"):
+        feed_of(replace(desk.settings, market="off"), desk.clock)
