@@ -39,6 +39,12 @@ COMMANDS = {
     "samples": Entry("samples", "samples", "Decisions with their outcomes, newest first, as a table, JSON or CSV."),
     "runs": Entry("views", "runs", "Retrainings, scheduled and manual, newest first."),
     "import": Entry("samples", "import_file", "Bring in the closed trades of another bot from a JSON file."),
+    "backup": Entry(
+        "backup", "backup", "Copy the database and every published model file into one file, while the service runs."
+    ),
+    "restore": Entry(
+        "backup", "restore", "Put a backup in the place of the database; the old database is kept beside it."
+    ),
     "bootstrap": Entry(
         "samples", "bootstrap", "Add 30 demo rows, tagged synthetic, which never train; or remove them."
     ),

@@ -47,7 +47,7 @@ class Places:
 
 def start(as_json: JsonOption = False) -> None:
     """Start the service in the background; it logs to var/quantum_trader.log."""
-    settings, places = load_settings(), _places(ROOT / "var")
+    settings, places = load_settings(), places_below(ROOT / "var")
     with system.file_lock(places.lock) as free:
         _refuse_unless(free)
         pid = running(places)
@@ -63,7 +63,7 @@ def start(as_json: JsonOption = False) -> None:
 
 def stop(as_json: JsonOption = False) -> None:
     """Stop the service that qt start started."""
-    places = _places(ROOT / "var")
+    places = places_below(ROOT / "var")
     with system.file_lock(places.lock) as free:
         _refuse_unless(free)
         pid = running(places)
@@ -110,7 +110,7 @@ def await_ready(places: Places, settings: Settings, pid: int) -> None:
         if running(places) != pid:
             places.pid.unlink(missing_ok=True)
             raise UnavailableError(f"It ended at once: {_last_words(places.log)}", reason="not_started")
-        if _answers(settings):
+        if answers(settings):
             return
         time.sleep(0.2)
     raise UnavailableError(
@@ -135,7 +135,8 @@ def _signal(pid: int, number: int) -> None:
         os.kill(pid, number)
 
 
-def _answers(settings: Settings) -> bool:
+def answers(settings: Settings) -> bool:
+    """Whether a service answers where these settings say that it listens."""
     connection = http.client.HTTPConnection(reachable(settings), settings.port, timeout=2)
     try:
         connection.request("GET", "/health/live", headers={"Host": settings.allowed_hosts[0]})
@@ -151,7 +152,8 @@ def _last_words(log: Path) -> str:
     return " ".join(lines[-LOG_LINES_TOLD:]) or f"see {log}"
 
 
-def _places(folder: Path) -> Places:
+def places_below(folder: Path) -> Places:
+    """The files of a service in the background; the folder is made."""
     folder.mkdir(exist_ok=True)
     return Places(folder)
 

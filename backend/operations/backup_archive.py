@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -115,8 +116,12 @@ def _add_files(archive: tarfile.TarFile, members: Sequence[tuple[Member, Path]],
         entry = tarfile.TarInfo(member.name)
         entry.size, entry.mode = member.size, 0o600
         with path.open("rb") as handle:
-            archive.addfile(entry, _Told(handle, lambda read, before=done: progress("packing", (before + read) / total)))
+            archive.addfile(entry, _Told(handle, partial(_tell, progress, done, total)))
         done += member.size
+
+
+def _tell(progress: Progress, before: int, total: int, read: int) -> None:
+    progress("packing", (before + read) / total)
 
 
 class _Told:
@@ -228,7 +233,7 @@ def _expected(entry: tarfile.TarInfo, expected: dict[str, Member], file: Path) -
 
 
 def _copied(archive: tarfile.TarFile, entry: tarfile.TarInfo, member: Member, target: Path) -> Iterator[int]:
-    """Write the member to the disk, saying how much each time; its digest must be the manifest's."""
+    """Write the member to the disk, saying how much each time; tarfile.ReadError where its digest is another."""
     handle, digest = archive.extractfile(entry), hashlib.sha256()
     with target.open("xb") as copy:
         while handle is not None and (piece := handle.read(PIECE)):
@@ -238,7 +243,7 @@ def _copied(archive: tarfile.TarFile, entry: tarfile.TarInfo, member: Member, ta
         copy.flush()
         os.fsync(copy.fileno())
     if digest.hexdigest() != member.sha256:
-        raise _damaged(Path(archive.name or ""), f"{member.name} is not what was backed up (SHA-256 differs)")
+        raise tarfile.ReadError(f"{member.name} is not what was backed up, its SHA-256 differs")
 
 
 def _damaged(file: Path, why: str) -> InvalidInputError:

@@ -8,7 +8,7 @@ from typing import Any
 from backend.errors import UnavailableError
 
 TABLES = ("strategies", "ai_training_samples", "ai_model_versions", "trade_logs", "candles")
-ROWS_OF = {table: f"SELECT count(*) FROM {table}" for table in TABLES}  # noqa: S608
+ROWS_OF = {table: f"SELECT count(*) FROM {table}" for table in TABLES}
 VERSIONS = (
     "SELECT version_id, strategy, model_path, artifact_sha256, artifact_bytes, is_active FROM ai_model_versions"
     " ORDER BY id"

@@ -17,6 +17,7 @@ from backend.operations.backup_facts import ROWS_OF, VERSIONS, Facts, facts_of
 
 PAGES_AT_ONCE = 2_000
 BESIDE = ("-wal", "-shm", "-journal")
+BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 UNREADABLE = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 
 
@@ -37,7 +38,7 @@ class SqliteSource:
         def tell(_status: int, remaining: int, total: int) -> None:
             progress("copying the database", 1 - remaining / max(total, 1))
 
-        with self._explained(), _connected(self.file) as source, _connected(into) as copy:
+        with self._explained(), _connected(self.file) as source, _connected(into, create=True) as copy:
             source.execute("BEGIN")
             source.execute("SELECT count(*) FROM sqlite_master").fetchone()
             source.backup(copy, pages=PAGES_AT_ONCE, progress=tell)
@@ -75,27 +76,35 @@ def check_whole(file: Path) -> None:
         raise sqlite3.DatabaseError(str(found))
 
 
-def release(file: Path, url: str) -> bool:
-    """Make sure that nobody has the database open, and that its file alone holds all of it.
+def refuse_in_use(file: Path, url: str) -> None:
+    """ConflictError while another process has the database open; nothing is changed."""
+    if file.exists():
+        _alone(file, url, "PRAGMA locking_mode=EXCLUSIVE", "BEGIN EXCLUSIVE", "ROLLBACK")
 
-    False where there is no database there, or none that can be read. ConflictError while another process has it open:
-    leaving the write-ahead log needs the file for oneself.
+
+def release(file: Path, url: str) -> bool:
+    """Let the file alone hold all of the database, which leaving the write-ahead log does, and needs it for oneself.
+
+    False where there is no database there, or none that can be read; ConflictError while another process has it open.
     """
-    if not file.exists():
-        return False
+    return file.exists() and _alone(file, url, "PRAGMA journal_mode=DELETE")
+
+
+def _alone(file: Path, url: str, *statements: str) -> bool:
+    """Run what only the one user of a database can; False where it cannot be read at all."""
     try:
         with _connected(file, timeout=0.0) as connection:
-            connection.execute("PRAGMA journal_mode=DELETE").fetchone()
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            for statement in statements:
+                connection.execute(statement).fetchone()
+    except sqlite3.DatabaseError as error:
+        code = error.sqlite_errorcode & 0xFF
+        if code in BUSY:
             raise ConflictError(
                 f"{file} is in use. Stop the service first (qt stop, or Ctrl-C where qt serve runs) and close every"
                 " other program that has it open.",
                 reason="database_in_use",
             ) from error
-        raise unusable(url, str(error)) from error
-    except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode not in UNREADABLE:
+        if code not in UNREADABLE:
             raise unusable(url, str(error)) from error
         return False
     return True
@@ -146,8 +155,9 @@ def _same_owner(old: Path, new: Path) -> None:
 
 
 @contextlib.contextmanager
-def _connected(file: Path, timeout: float = 30.0) -> Iterator[sqlite3.Connection]:
-    connection = sqlite3.connect(file, timeout=timeout, isolation_level=None)
+def _connected(file: Path, *, timeout: float = 30.0, create: bool = False) -> Iterator[sqlite3.Connection]:
+    address = f"{file.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
+    connection = sqlite3.connect(address, uri=True, timeout=timeout, isolation_level=None)
     try:
         yield connection
     finally:
