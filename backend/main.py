@@ -36,6 +36,7 @@ from backend.crontab import parse_schedule
 from backend.database import Database, explained, parsed, place_of
 from backend.errors import UnavailableError
 from backend.learning.decisions.posted import DecisionService
+from backend.learning.evidence.watch import WatchService
 from backend.learning.versions.activation import VersionService
 from backend.learning.versions.retrain import RetrainService, end_retrainings
 from backend.learning.versions.serving import Serving
@@ -43,7 +44,9 @@ from backend.learning.versions.store import ArtifactStore
 from backend.learning.versions.trainer import SubprocessTrainer, Trainer
 from backend.logs import Redactor, configure_logging
 from backend.models import Base
-from backend.scheduler import build_scheduler
+from backend.operations.delivery import Deliverer
+from backend.operations.delivery_targets import check_addresses
+from backend.scheduler import add_watch, build_scheduler
 from backend.settings import Settings
 from backend.trading.live import TraderLoop
 from backend.trading.markets import has_trader
@@ -71,6 +74,7 @@ ROUTERS = (
 
 def create_app(settings: Settings, *, clock: Clock = utc_now) -> FastAPI:
     """The service for these settings; its lifespan opens the database and starts what runs by itself."""
+    check_addresses(settings)
     redactor = Redactor(_secrets(settings))
 
     @asynccontextmanager
@@ -83,6 +87,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> FastAPI:
             app.state.context = context
             stack.push_async_callback(_in_thread, partial(end_retrainings, context.retraining))
             stack.callback(trainer.close)
+            await _start_delivery(context, stack)
             app.state.trader = _start_jobs(context, stack)
             _warm_up(stack)
             yield
@@ -131,9 +136,19 @@ def _open(settings: Settings, trainer: Trainer, clock: Clock) -> AppContext:
     )
 
 
+async def _start_delivery(context: AppContext, stack: AsyncExitStack) -> None:
+    """Begin to tell whoever is to be told; first in and last out, so that nothing that happens here is missed."""
+    deliverer = Deliverer(context.database, context.settings, context.clock)
+    await run_sync(deliverer.start)
+    stack.push_async_callback(_in_thread, deliverer.stop)
+
+
 def _start_jobs(context: AppContext, stack: AsyncExitStack) -> TraderLoop | None:
     """Start the scheduler and, where there is a market, the trader; each is stopped when the stack unwinds."""
     scheduler = build_scheduler(context)
+    add_watch(
+        scheduler, WatchService(context.database, context.settings, context.serving, context.schedule, context.clock)
+    )
     scheduler.start()
     stack.callback(scheduler.shutdown, wait=False)
     if has_trader(context.settings.market):

@@ -16,6 +16,7 @@ from backend.clock import Clock, utc_now
 from backend.crontab import Schedule, ScheduleError, latest_slot, next_slot, parse_schedule, slots_between
 from backend.database import Database
 from backend.learning.decisions.settle import settle_strategies, waiting_strategies
+from backend.learning.evidence.watch import WatchService, watch
 from backend.learning.versions.publish import undo_unsettled
 from backend.learning.versions.retrain import JOB, RetrainService, retrain
 from backend.learning.versions.store import ArtifactStore
@@ -28,6 +29,7 @@ __all__ = [
     "JOB",
     "Due",
     "ScheduleError",
+    "add_watch",
     "build_scheduler",
     "due_slots",
     "housekeeping",
@@ -46,6 +48,8 @@ CATCH_UP = f"{JOB}-catch-up"
 HOUSEKEEPING_SECONDS = 5
 SETTLEMENT = "settlement"
 SETTLEMENT_SECONDS = 1
+WATCH = "watch"
+WATCH_SECONDS = 30
 CAUGHT_UP = timedelta(hours=24)
 
 
@@ -107,6 +111,11 @@ def build_scheduler(context: SchedulerContext) -> BackgroundScheduler:
     )
     scheduler.add_job(settle_waiting, "interval", seconds=SETTLEMENT_SECONDS, args=(service,), id=SETTLEMENT)
     return scheduler
+
+
+def add_watch(scheduler: BackgroundScheduler, service: WatchService) -> None:
+    """Look for what is to be alarmed every half minute; the first time when what is starting has had time to start."""
+    scheduler.add_job(watch, "interval", seconds=WATCH_SECONDS, args=(service,), id=WATCH)
 
 
 def settle_waiting(service: RetrainService) -> None:

@@ -41,9 +41,18 @@ def known_targets(session: Session) -> dict[str, int] | None:
 
     The audit trail holds it: whom the events go to is a change that somebody made.
     """
-    query = select(AuditEntry.detail).where(AuditEntry.action == TARGETS_CHANGED).order_by(AuditEntry.id.desc())
-    detail = session.scalars(query.limit(1)).one_or_none()
+    detail = _last_change(session)
     return None if detail is None else {digest: int(first) for digest, first in detail["after_event"].items()}
+
+
+def targets_in_force(session: Session) -> dict[str, str]:
+    """Where each target is set, by its digest."""
+    return {digest: str(label) for digest, label in (_last_change(session) or {}).get("labels", {}).items()}
+
+
+def _last_change(session: Session) -> dict[str, Any] | None:
+    query = select(AuditEntry.detail).where(AuditEntry.action == TARGETS_CHANGED).order_by(AuditEntry.id.desc())
+    return session.scalars(query.limit(1)).one_or_none()
 
 
 def change_targets(session: Session, targets: Sequence[Target], now: datetime) -> dict[str, int]:

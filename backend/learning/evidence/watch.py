@@ -1,0 +1,268 @@
+"""The watch: raises and closes the alarms for what nobody sees in a transaction of their own.
+
+Every half minute: files are looked at, then one read compares what the doctor finds with the open alarms, and only
+where they differ a short write finds it again and stores the difference. Several processes raise and close it once.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import takewhile
+from types import SimpleNamespace
+from typing import Any, TypeAlias, cast
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from backend.clock import Clock
+from backend.crontab import Schedule, latest_slot
+from backend.database import Database
+from backend.learning.decisions.strategies import horizon_of
+from backend.learning.evidence.doctor import running_checks
+from backend.learning.evidence.doctor.facts import Facts
+from backend.learning.evidence.status import active_model, market_state, refused
+from backend.learning.versions.activation import version_before
+from backend.learning.versions.serving import Serving
+from backend.models import AIModelVersion, AITrainingSample, Alarm, Delivery, Feed, JobRun, Strategy
+from backend.operations import delivery_queue, runs
+from backend.operations.alarms import close_alarm, open_alarms, raise_alarm
+from backend.operations.codes import CATALOGUE_OF_CODES, Code, Severity
+from backend.settings import Settings
+
+LOOK_BACK = timedelta(days=32)
+NEWEST_DELIVERIES = 500
+LOW_ACCURACY = running_checks.LOW_ACCURACY
+
+CHECKS = {
+    Code.RETRAINING_OVERDUE: running_checks.retraining_overdue,
+    Code.RETRAINING_FAILED: running_checks.retraining_failed,
+    Code.LIVE_ACCURACY_LOW: running_checks.live_accuracy_low,
+    Code.TRADER_STOPPED: running_checks.trader_stopped,
+    Code.MARKET_FEED_STALE: running_checks.market_feed_stale,
+    Code.CLOCK_SKEW: running_checks.clock_skew,
+    Code.ARTIFACT_CORRUPT: running_checks.artifact_corrupt,
+}
+MARKET_CODES = frozenset({Code.MARKET_FEED_STALE, Code.CLOCK_SKEW})
+# Closed by the retraining that succeeds; here only raised, for a run that was lost with its process.
+NOT_CLOSED_HERE = frozenset({Code.RETRAINING_FAILED})
+# Raised elsewhere too, in words of their own: an open one is left as it is.
+OTHERS_WORDS = frozenset({Code.RETRAINING_FAILED, Code.MARKET_FEED_STALE, Code.CLOCK_SKEW, Code.TRADER_STOPPED})
+ANOTHER_SAYS_SO = timedelta(minutes=5)
+FORGOTTEN_AFTER = timedelta(days=1)
+TROUBLED_AFTER_ATTEMPTS = 3
+
+Key: TypeAlias = tuple[Code, str]
+
+
+@dataclass(frozen=True, slots=True)
+class WatchService:
+    """What the watch looks with."""
+
+    database: Database
+    settings: Settings
+    serving: Serving
+    schedule: Schedule | None
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What was found on disk of one strategy's versions."""
+
+    active: Mapping[str, Any]
+    damaged: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One condition that holds."""
+
+    strategy: str | None
+    severity: Severity
+    detail: str
+    evidence: dict[str, Any]
+    remedy: str
+
+
+def watch(service: WatchService) -> int:
+    """Look once; how many alarms were raised, refreshed or closed."""
+    files = service.database.read(look_at_files, service.serving)
+    if not service.database.read(_differs, service, files):
+        return 0
+    return service.database.write(_store, service, files)
+
+
+def look_at_files(session: Session, serving: Serving) -> dict[str, Files]:
+    """Every strategy with a version: what is active, what serves, and which of the files that matter are damaged."""
+    found = {}
+    for strategy in session.scalars(select(AIModelVersion.strategy).distinct()):
+        needed = AIModelVersion.is_active | (AIModelVersion.version_id == version_before(session, strategy))
+        versions = session.scalars(select(AIModelVersion).where(AIModelVersion.strategy == strategy, needed)).all()
+        faults = {version.version_id: serving.fault_on_disk(version) for version in versions}
+        damaged = {version_id: fault for version_id, fault in faults.items() if fault is not None}
+        found[strategy] = Files(active_model(session, strategy, serving), damaged)
+    return found
+
+
+def conditions(session: Session, service: WatchService, files: Mapping[str, Files]) -> dict[Key, Found]:
+    """What holds now, by code and subject."""
+    now, alarms = service.clock(), _watched(session)
+    found = _failing_targets(session)
+    for name in sorted({*session.scalars(select(Strategy.name)), *session.scalars(select(Feed.strategy))}):
+        facts = _facts(session, service, name, files.get(name), now)
+        for code, check in CHECKS.items():
+            finding = (
+                check(facts) if code not in MARKET_CODES or _minds(session, service, alarms, (code, name)) else None
+            )
+            if finding is not None:
+                found[code, name] = Found(name, finding.severity, finding.explanation, finding.evidence, finding.remedy)
+    return found
+
+
+def _minds(session: Session, service: WatchService, alarms: Mapping[Key, Alarm], key: Key) -> bool:
+    """Whether a silent market matters: the one traded here, or one that was alarmed about and not yet given up."""
+    _, name = key
+    settings, feed = service.settings, session.get(Feed, name)
+    if name == settings.strategy and settings.market != "off":
+        return True
+    return key in alarms and feed is not None and service.clock() - feed.updated_at < FORGOTTEN_AFTER
+
+
+def _differs(session: Session, service: WatchService, files: Mapping[str, Files]) -> bool:
+    """Whether anything is to be raised, refreshed, closed or given up."""
+    found, alarms = conditions(session, service, files), _watched(session)
+    return bool(
+        any(_is_news(key, alarms.get(key), one) for key, one in found.items())
+        or _over(session, service, alarms, found)
+        or delivery_queue.expired(session, service.clock())
+    )
+
+
+def _store(session: Session, service: WatchService, files: Mapping[str, Files]) -> int:
+    """Look again, so that what changed since the read counts, and store the difference."""
+    found, alarms, now = conditions(session, service, files), _watched(session), service.clock()
+    news = {key: one for key, one in found.items() if _is_news(key, alarms.get(key), one)}
+    for (code, subject), one in news.items():
+        raise_alarm(
+            session,
+            code,
+            subject,
+            strategy=one.strategy,
+            severity=one.severity,
+            detail=one.detail,
+            evidence=one.evidence,
+            remedy=one.remedy,
+            at=now,
+        )
+    over = _over(session, service, alarms, found)
+    for code, subject in over:
+        close_alarm(session, code, subject, at=now)
+    delivery_queue.expire(session, now)
+    return len(news) + len(over)
+
+
+def _watched(session: Session) -> dict[Key, Alarm]:
+    watched = (*CHECKS, Code.DELIVERY_FAILING)
+    return {(Code(alarm.code), alarm.subject): alarm for alarm in open_alarms(session) if alarm.code in watched}
+
+
+def _over(
+    session: Session, service: WatchService, alarms: Mapping[Key, Alarm], found: Mapping[Key, Found]
+) -> list[Key]:
+    gone = [key for key in alarms if key not in found and key[0] not in NOT_CLOSED_HERE]
+    return [key for key in gone if not _another_says_so(session, service, key)]
+
+
+def _another_says_so(session: Session, service: WatchService, key: Key) -> bool:
+    """Whether a process with another market still says that its trader does not run."""
+    code, name = key
+    feed = session.get(Feed, name) if code is Code.TRADER_STOPPED else None
+    if feed is None or (name == service.settings.strategy and service.settings.market != "off"):
+        return False
+    return refused(feed.state, feed.detail) and service.clock() - feed.updated_at < ANOTHER_SAYS_SO
+
+
+def _is_news(key: Key, alarm: Alarm | None, found: Found) -> bool:
+    """Whether no alarm says it yet; that only the figures of an open one have moved on is no reason to write."""
+    if alarm is None:
+        return True
+    changed = alarm.severity != str(found.severity) or _wording(alarm.detail) != _wording(found.detail)
+    return changed and key[0] not in OTHERS_WORDS
+
+
+def _wording(detail: str) -> str:
+    return re.sub(r"[0-9][0-9.,:TZ%_-]*", "#", detail)
+
+
+def _facts(session: Session, service: WatchService, name: str, files: Files | None, now: datetime) -> Facts:
+    """What the checks above look at and nothing more: cheap enough for every half minute."""
+    strategy, row = session.get(Strategy, name), AITrainingSample
+    finished = select(JobRun).where(JobRun.strategy == name, JobRun.state.not_in(("running", "missed")))
+    last_run = session.scalars(finished.order_by(JobRun.id.desc()).limit(1)).one_or_none()
+    slots = select(func.max(JobRun.slot)).where(JobRun.strategy == name, JobRun.state != "missed")
+    known = select(row.id).where(row.strategy == name, row.outcome_known.is_(True)).limit(1)
+    looked_at = SimpleNamespace(
+        strategy=name,
+        now=now,
+        settings=service.settings,
+        created_at=strategy.created_at if strategy else None,
+        decisions=SimpleNamespace(outcomes_known=len(session.scalars(known).all())),
+        last_run=runs.public(last_run) if last_run else None,
+        last_due=latest_slot(service.schedule, now, LOOK_BACK) if service.schedule else None,
+        last_slot=session.scalars(slots).one(),
+        active=files.active if files else {"version_id": None, "serving_version_id": None, "degraded": False},
+        damaged=files.damaged if files else {},
+        live=_live(session, strategy) if strategy else None,
+        market=market_state(session, name, now),
+    )
+    return cast(Facts, looked_at)
+
+
+def _live(session: Session, strategy: Strategy) -> dict[str, Any] | None:
+    """The active version's matured forecasts; their span is only asked for where the accuracy could be low."""
+    query = select(AIModelVersion).where(AIModelVersion.strategy == strategy.name, AIModelVersion.is_active)
+    version = session.scalars(query).one_or_none()
+    if version is None:
+        return None
+    judged = version.matured_predictions - version.neutral_predictions
+    suspect = judged > 0 and version.correct_predictions / judged < LOW_ACCURACY
+    return {
+        "version_id": version.version_id,
+        "judged": judged,
+        "correct": version.correct_predictions,
+        "live_accuracy": version.live_accuracy,
+        "windows": _windows(session, version.version_id, horizon_of(strategy)) if suspect else 0,
+    }
+
+
+def _windows(session: Session, version_id: str, horizon: timedelta) -> int:
+    row = AITrainingSample
+    matured = (row.model_version == version_id, row.forward_return.is_not(None))
+    first, last = session.execute(select(func.min(row.timestamp), func.max(row.timestamp)).where(*matured)).one()
+    return 0 if first is None else (last - first) // horizon + 1
+
+
+def _failing_targets(session: Session) -> dict[Key, Found]:
+    """Targets in force that the newest events did not reach, with how many."""
+    newest = session.scalars(select(Delivery).order_by(Delivery.id.desc()).limit(NEWEST_DELIVERIES)).all()
+    found = {}
+    for digest, label in delivery_queue.targets_in_force(session).items():
+        judged = [one for one in newest if one.target == digest and (one.state == "sent" or _is_troubled(one))]
+        failed = list(takewhile(_is_troubled, judged))
+        if failed:
+            name = f"{failed[0].channel}:{digest[:8]}"
+            events = "newest event" if len(failed) == 1 else f"newest {len(failed)} events"
+            found[Code.DELIVERY_FAILING, name] = Found(
+                strategy=None,
+                severity=CATALOGUE_OF_CODES[Code.DELIVERY_FAILING].severity,
+                detail=f"The {events} did not reach {label}. {failed[0].last_error}",
+                evidence={"target": name, "setting": label, "failed": len(failed), "event_id": failed[0].event_id},
+                remedy=CATALOGUE_OF_CODES[Code.DELIVERY_FAILING].remedy,
+            )
+    return found
+
+
+def _is_troubled(delivery: Delivery) -> bool:
+    tried = delivery.attempts >= TROUBLED_AFTER_ATTEMPTS or (delivery.state == "failed" and delivery.attempts > 0)
+    return tried and delivery.state != "sent"
