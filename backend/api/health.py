@@ -13,6 +13,7 @@ from backend.api.schemas.operating import HealthOut, ReadyOut
 from backend.learning.evidence.status import trader_trouble
 from backend.models import AIModelVersion
 from backend.operations.codes import Code
+from backend.trading.live import TraderLoop
 
 router = APIRouter(tags=["health"])
 
@@ -34,7 +35,8 @@ def health_ready(request: Request) -> JSONResponse:
     """200 when decisions can be taken and stored.
 
     `degraded` when an earlier version stands in for a damaged one (`artifact_corrupt`), or the built-in trader will not
-    begin (`trader_stopped`) or keeps failing (`market_feed_stale`); `GET /ai/doctor` says more.
+    begin (`trader_stopped`), has no candles (`market_feed_stale`) or cannot store what it decides (`writes_fail`);
+    `GET /ai/doctor` says more.
     """
     context: AppContext | None = getattr(request.app.state, "context", None)
     if context is None:
@@ -43,6 +45,9 @@ def health_ready(request: Request) -> JSONResponse:
         reasons = context.database.read(_degraded, context)
     except SQLAlchemyError:
         return _answer("unavailable", ["database_unavailable"])
+    trader: TraderLoop | None = getattr(request.app.state, "trader", None)
+    if trader is not None and trader.trouble is not None:
+        reasons = [*reasons, str(trader.trouble)]
     return _answer("degraded" if reasons else "ok", reasons)
 
 

@@ -1,11 +1,15 @@
 """``qt serve`` and ``qt migrate``."""
 
+import asyncio
 import json
 import os
 import socket
 import sys
+from collections.abc import Callable
+from functools import partial
 
 import uvicorn
+from fastapi import FastAPI
 
 from backend import migrations
 from backend.cli.listening import address, listen
@@ -16,19 +20,20 @@ from backend.errors import InvalidInputError, UnavailableError
 from backend.learning.versions.store import ArtifactStore
 from backend.main import create_app
 from backend.settings import Settings, admin_token_in_environment, load_settings
-from backend.trading.markets import feed_of
+from backend.trading.live import TraderLoop
+from backend.trading.markets import OFF, REPLAY, feed_of, is_exchange
 from backend.trading.resume import check_strategy
 
-MARKETS_BUILT = ("off", "simulated", "replay")
+MARKET_ANSWERS_SECONDS = 5.0
 GRACE_SECONDS = 10
 QT = r".venv\Scripts\qt" if os.name == "nt" else ".venv/bin/qt"
 CURL = "curl.exe" if os.name == "nt" else "curl"
 
 
 class AnnouncedServer(uvicorn.Server):
-    """Says where it is once it answers."""
+    """Says where it is once it answers, and what is known of its market then."""
 
-    def __init__(self, config: uvicorn.Config, announcement: str) -> None:
+    def __init__(self, config: uvicorn.Config, announcement: Callable[[], str]) -> None:
         super().__init__(config)
         self.announcement = announcement
 
@@ -36,7 +41,7 @@ class AnnouncedServer(uvicorn.Server):
         """Start, then announce."""
         await super().startup(sockets)
         if not self.should_exit:
-            print(self.announcement, flush=True)
+            print(await asyncio.to_thread(self.announcement), flush=True)
 
 
 def serve() -> None:
@@ -47,14 +52,15 @@ def serve() -> None:
     ArtifactStore(settings.model_dir).prepare()
     migrations.upgrade(settings.database_url)
     check_trader(settings)
+    app = create_app(settings)
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    server = AnnouncedServer(config, announcement(settings))
+    server = AnnouncedServer(config, partial(_announced, settings, app))
     try:
         server.run(sockets=[listening])
     except KeyboardInterrupt:
@@ -65,12 +71,9 @@ def serve() -> None:
 
 def check_market(settings: Settings) -> None:
     """Refuse a market that cannot be had, before anything is created."""
-    if settings.market not in MARKETS_BUILT:
-        raise UnavailableError(
-            f"QT_MARKET={settings.market}: no live market can be reached yet. Set it to simulated, replay or off.",
-            reason="market_not_built",
-        )
-    if settings.market == "replay":
+    if is_exchange(settings.market):
+        feed_of(settings, utc_now).close()
+    elif settings.market == REPLAY:
         try:
             feed_of(settings, utc_now)
         except InvalidInputError as error:
@@ -81,7 +84,7 @@ def check_market(settings: Settings) -> None:
 
 def check_trader(settings: Settings) -> None:
     """Refuse settings that contradict what the built-in trader's strategy began with."""
-    if settings.market == "off":
+    if settings.market == OFF:
         return
     database = Database(settings.database_url)
     try:
@@ -90,18 +93,26 @@ def check_trader(settings: Settings) -> None:
         database.close()
 
 
-def announcement(settings: Settings) -> str:
-    """What somebody who has just started it needs next."""
+def _announced(settings: Settings, app: FastAPI) -> str:
+    """The announcement, for which an exchange is given a moment to answer."""
+    trader: TraderLoop | None = app.state.trader
+    asked = trader is not None and is_exchange(settings.market)
+    return announcement(settings, trader.introduction(MARKET_ANSWERS_SECONDS) if trader and asked else None)
+
+
+def announcement(settings: Settings, market: str | None = None) -> str:
+    """What somebody who has just started it needs next; ``market`` is a sentence about the exchange."""
     where = "in the environment (QT_ADMIN_TOKEN)" if admin_token_in_environment() else "in .env (QT_ADMIN_TOKEN)"
     about = " (a simulated market, trading on paper)" if settings.market == "simulated" else ""
     return "\n".join(
         (
             "",
             f"Quantum Trader is ready{about}.",
-            f"  Page:  {address(settings)}/",
-            f"  Token: {where}; show it with: {QT} token",
-            f'  Try:   {CURL} -s -H "X-Admin-Token: $({QT} token)" {address(settings)}/ai/status',
-            "  Stop:  Ctrl-C",
+            *((f"  Market: {market}",) if market else ()),
+            f"  Page:   {address(settings)}/",
+            f"  Token:  {where}; show it with: {QT} token",
+            f'  Try:    {CURL} -s -H "X-Admin-Token: $({QT} token)" {address(settings)}/ai/status',
+            "  Stop:   Ctrl-C",
         )
     )
 

@@ -31,10 +31,11 @@ class TraderLoop:
         """What keeps the trader from storing anything, and so from saying it in the database."""
         return self._turns.trouble
 
-    def introduction(self, timeout_seconds: float) -> str | None:
-        """What somebody who starts the service should know of its market; None where all is well or still unknown."""
-        self._turns.introduced.wait(timeout_seconds)
-        return self._turns.introduction
+    def introduction(self, timeout_seconds: float) -> str:
+        """What somebody who starts the service should know of its market, as soon as anything is known of it."""
+        if self._turns.introduced.wait(timeout_seconds):
+            return self._turns.introduction
+        return "It has not answered yet; the trader goes on trying."
 
     def turn(self) -> float | None:
         """One turn without the thread; the seconds until the next, None where nothing more can come."""

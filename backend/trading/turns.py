@@ -68,7 +68,7 @@ class TraderTurns:
         self.feed: Feed | None = None
         self.trouble: Code | None = None
         self.introduced = threading.Event()
-        self.introduction: str | None = None
+        self.introduction = ""
 
     def turn(self) -> float | None:
         """Take all that has closed; the seconds to wait before the next turn, None where nothing more can come."""
@@ -154,7 +154,7 @@ class TraderTurns:
             self._say("off", refused.message)
             self._introduce(f"The trader does not run: {refused.message}")
             return None
-        self._introduce(lacking)
+        self._introduce(lacking or f"{', '.join(self.feed.symbols)} on {self.feed.source}, on paper.")
         return trader
 
     def _catch_up(self, trader: Trader) -> None:
@@ -231,7 +231,7 @@ class TraderTurns:
         source, strategy = self._place.settings.market, self._role.strategy
         self._place.database.write(say, strategy, source, state, now=self._place.clock(), detail=detail)
 
-    def _introduce(self, sentence: str | None) -> None:
+    def _introduce(self, sentence: str) -> None:
         """What the start says of the market, the first time that anything is known of it."""
         if not self.introduced.is_set():
             self.introduction = sentence

@@ -20,7 +20,7 @@ from backend.cli.listening import address, listen
 from backend.cli.process import Places, running
 from backend.cli.serve import announcement, check_market, check_trader
 from backend.database import Database
-from backend.errors import ConflictError, InvalidInputError, UnavailableError
+from backend.errors import ConflictError, InvalidInputError
 from backend.learning.decisions.strategies import ensure_strategy
 from backend.settings import Settings, load_settings
 
@@ -116,8 +116,8 @@ def test_a_port_that_was_just_left_can_be_used_again(port: int) -> None:
 
 
 def test_a_market_that_cannot_be_had_is_refused_before_anything_is_created(tmp_path: Path) -> None:
-    with pytest.raises(UnavailableError, match="QT_MARKET=binance"):
-        check_market(settings_of(MARKET="binance"))
+    with pytest.raises(InvalidInputError, match=r"QT_MARKET=binanse.*binance"):
+        check_market(settings_of(MARKET="binanse"))
     with pytest.raises(InvalidInputError, match="No candle file"):
         check_market(settings_of(MARKET="replay", MARKET_FILES=str(tmp_path)))
     assert check_market(settings_of(MARKET="off")) is None
@@ -257,10 +257,10 @@ def test_start_on_a_port_in_use_says_so_and_leaves_nothing_running(project: Path
 
 @pytest.mark.slow
 def test_start_passes_on_why_the_service_ended(project: Path, qt_there: Any, port: int) -> None:
-    answer = qt_there("start", QT_ADMIN_TOKEN=TOKEN, QT_PORT=str(port), QT_MARKET="binance")
+    answer = qt_there("start", QT_ADMIN_TOKEN=TOKEN, QT_PORT=str(port), QT_MARKET="binanse")
 
     assert answer.code == 1
-    assert "QT_MARKET=binance" in answer.err
+    assert "QT_MARKET=binanse" in answer.err
     assert answer.err.count("\n") == 1
     assert not (project / "var" / "quantum_trader.pid").exists()
 
