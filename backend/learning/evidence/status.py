@@ -46,7 +46,8 @@ def market_state(session: Session, strategy: str, now: datetime) -> dict[str, An
     """The strategy's feed: its source, its state and how far it has come; ``off`` where it has none."""
     feed = session.get(Feed, strategy)
     if feed is None:
-        return {"source": None, "state": "off", "market_time": None, "updated_at": None, "detail": None}
+        unknown = dict.fromkeys(("market_time", "updated_at", "detail", "clock_offset_seconds"))
+        return {"source": None, "state": "off", **unknown}
     row = session.get(Strategy, strategy)
     alive = feed.state in ("warming", "running")
     patience = stale_after(row.timeframe) if row else STALE_AFTER_AT_LEAST
@@ -57,6 +58,7 @@ def market_state(session: Session, strategy: str, now: datetime) -> dict[str, An
         "market_time": feed.market_time,
         "updated_at": iso(feed.updated_at),
         "detail": feed.detail,
+        "clock_offset_seconds": feed.clock_offset_seconds,
     }
 
 
