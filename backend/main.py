@@ -14,6 +14,7 @@ from sqlalchemy import inspect
 
 from ai_engine import artifact
 from backend.api import (
+    alarms,
     compare,
     decisions,
     health,
@@ -67,6 +68,7 @@ ROUTERS = (
     compare.router,
     strategies.router,
     operating.router,
+    alarms.router,
     health.router,
     metrics.router,
 )

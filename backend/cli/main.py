@@ -30,6 +30,7 @@ COMMANDS = {
     "token": Entry("token", "token", "Print the admin token, or make a new one."),
     "status": Entry("views", "status", "Samples, trades, signals, retraining, the active version and the market."),
     "doctor": Entry("views", "doctor", "What is wrong with this installation, why, and what to do."),
+    "alarms": Entry("alarms", "alarms", "What is wrong now or was, what was told to whom, and a test message."),
     "retrain": Entry("versions", "retrain", "Train a version now; it stays inactive until you activate it."),
     "models": Entry("versions", "models", "Versions, newest first."),
     "model": Entry("versions", "model", "All of one version: report, lineage, live figures, activations."),

@@ -1,12 +1,13 @@
 """Events as rows: what people and programs are told. Stored in the transaction that saw it, delivered later."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backend.clock import iso
@@ -85,11 +86,27 @@ def list_events(
     if cursor is not None:
         query = query.where(Event.id < before_id(cursor))
     events, next_cursor = page_of(session.scalars(query).all(), limit)
+    return _with_deliveries(session, events), next_cursor
+
+
+def count_events(session: Session, strategy: str | None = None) -> int:
+    """How many are kept, of every strategy or of one; none is ever removed."""
+    query = select(func.count()).select_from(Event)
+    return session.scalars(query if strategy is None else query.where(Event.strategy == strategy)).one()
+
+
+def get_event(session: Session, event_id: str) -> dict[str, Any]:
+    """One event with its deliveries."""
+    (found,) = _with_deliveries(session, session.scalars(select(Event).where(Event.event_id == event_id)).all())
+    return found
+
+
+def _with_deliveries(session: Session, events: Sequence[Event]) -> list[dict[str, Any]]:
     of = select(Delivery).where(Delivery.event_id.in_([event.event_id for event in events])).order_by(Delivery.id)
     deliveries: dict[str, list[dict[str, Any]]] = {}
     for delivery in session.scalars(of):
         deliveries.setdefault(delivery.event_id, []).append(_delivery(delivery))
-    return [{**public(event), "deliveries": deliveries.get(event.event_id, [])} for event in events], next_cursor
+    return [{**public(event), "deliveries": deliveries.get(event.event_id, [])} for event in events]
 
 
 def public(event: Event) -> dict[str, Any]:
