@@ -1,0 +1,186 @@
+"""One exchange through ccxt: one request at a time, and its clock read from every answer."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from backend.clock import Clock, from_ms, to_ms
+from backend.errors import InvalidInputError, QuantumTraderError
+from backend.market import exchange_answers as answers
+from backend.market import exchange_names as names
+from backend.market.exchange_clock import ExchangeClock, read
+from backend.market.exchange_loop import LoopClosedError, LoopThread
+from backend.market.exchange_restraint import FAILED, RefusedError, Restraint
+
+Ask: TypeAlias = Callable[[Any], Awaitable[Any]]
+
+TIMEOUT_SECONDS = 10.0
+LONGEST_CALL_SECONDS = 60.0
+MOST_CANDLES = 1000
+CANDLES_WHERE_UNTOLD = 500
+GONE_SECONDS = 600.0
+CLOSED_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came, with the exchange's time: surely reached when it was asked, surely not passed when it answered."""
+
+    content: Any
+    reached: int
+    latest: int
+
+
+class ExchangeClient:
+    """A connection to an exchange; every request may raise RefusedError."""
+
+    def __init__(
+        self, exchange_id: str, *, url: str | None, now: Clock, timeout_seconds: float = TIMEOUT_SECONDS
+    ) -> None:
+        self.clock = ExchangeClock()
+        self.restraint = Restraint(now)
+        self._now = now
+        self._id = exchange_id
+        self._timeout_seconds = timeout_seconds
+        self._ccxt = connection(exchange_id, url, timeout_seconds)
+        self._loop: LoopThread | None = None
+        self._closed = False
+        self._asking, self._opening = threading.Lock(), threading.Lock()
+
+    @property
+    def timeframes(self) -> tuple[str, ...]:
+        """The lengths of a candle that it has."""
+        return tuple(self._ccxt.timeframes or ())
+
+    def markets(self) -> list[dict[str, Any]]:
+        """Its markets."""
+        # Without the argument ccxt would remember an answer in which it found none.
+        content = self._ask(lambda ccxt: ccxt.load_markets(True)).content
+        if not isinstance(content, dict) or not content:
+            raise self._refusal("told of no market at all")
+        return list(content.values())
+
+    def check_clock(self, *, at_once: bool = False) -> bool:
+        """Ask for its time where it was not asked lately, or at once; False where it tells none.
+
+        Between, and where it tells none, the dates of its answers must do.
+        """
+        sent = to_ms(self._now())
+        if not self._ccxt.has.get("fetchTime"):
+            return False
+        if not (at_once or self.clock.check_due(sent)):
+            return True
+        # Noted before it is answered: an exchange that fails here alone is not asked again at once.
+        self.clock = self.clock.checked(sent)
+        told = self._ask(lambda ccxt: ccxt.fetch_time()).content
+        if not isinstance(told, int) or told <= 0:
+            return False
+        self.clock = self.clock.heard(read(told, 1, sent, to_ms(self._now())))
+        return True
+
+    def page_limit(self, name: str) -> int:
+        """The most candles that one answer holds."""
+        told = self._ccxt.feature_value(name, "fetchOHLCV", "limit")
+        return min(int(told), MOST_CANDLES) if told else CANDLES_WHERE_UNTOLD
+
+    def candles(self, name: str, timeframe: str, since: int, limit: int) -> Answer:
+        """Rows of candles that open at or after a time."""
+        answer = self._ask(lambda ccxt: ccxt.fetch_ohlcv(name, timeframe, since, limit))
+        # From an answer that is no JSON ccxt makes an empty list, as from one that truly holds no candle.
+        if self._ccxt.last_json_response is None:
+            raise self._refusal("answered something that is not JSON")
+        return answer
+
+    def close(self) -> None:
+        """Give up the request under way and close the connection; nothing is asked any more."""
+        with self._opening:
+            self._closed = True
+            loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.close(self._ccxt.close())
+
+    def _ask(self, ask: Ask) -> Answer:
+        with self._asking:
+            self.restraint.check()
+            self._ccxt.last_response_headers = self._ccxt.last_json_response = None
+            before, sent = self.clock, to_ms(self._now())
+            try:
+                content = self._run(ask)
+            except LoopClosedError as error:
+                wait = CLOSED_SECONDS
+                raise RefusedError(f"The connection to {self._id} is closed", retry_after_seconds=wait) from error
+            except Exception as error:  # ccxt stumbles in many ways over an answer that it did not expect
+                self._hear(sent)
+                raise self._explained(error) from error
+            self._hear(sent)
+            reached = self.clock.surely(sent)
+            if before.offset is not None:
+                # Where the clock was set meanwhile, the answer may have been made before or after.
+                reached = min(reached, before.surely(sent))
+            return Answer(content, reached, self.clock.at_most(to_ms(self._now())))
+
+    def _run(self, ask: Ask) -> Any:
+        with self._opening:
+            if self._closed:
+                raise LoopClosedError
+            self._loop = self._loop or LoopThread("exchange")
+            loop = self._loop
+        return loop.run(_within(ask, self._ccxt))
+
+    def _hear(self, sent: int) -> None:
+        """Read the exchange's clock from the date of what it answered, if it answered."""
+        told = answers.date_ms(self._ccxt.last_response_headers or {})
+        if told is not None:
+            self.clock = self.clock.heard(read(told, 1_000, sent, to_ms(self._now())))
+
+    def _explained(self, error: Exception) -> QuantumTraderError:
+        kinds = {kind.__name__ for kind in type(error).__mro__}
+        if kinds & {"AuthenticationError", "NotSupported"}:
+            return InvalidInputError(
+                f"QT_MARKET={self._id} gives no candles without a key or at all: {answers.in_words(self._id, error)}."
+                " Choose another exchange.",
+                field="QT_MARKET",
+                reason="market_unsuitable",
+            )
+        if kinds & {"RequestTimeout", "TimeoutError"}:
+            what = f"did not answer within {self._timeout_seconds:.0f} s"
+        else:
+            what = f"answered: {answers.in_words(self._id, error)}"
+        their_now = from_ms(self.clock.about(to_ms(self._now())))
+        asked = answers.retry_after_seconds(self._ccxt.last_response_headers or {}, their_now)
+        if asked is not None or kinds & {"RateLimitExceeded", "DDoSProtection"}:
+            return self.restraint.limited(f"{self._id} {what}", asked)
+        return self._refusal(what, GONE_SECONDS if "BadSymbol" in kinds else FAILED.first_seconds)
+
+    def _refusal(self, what: str, seconds: float = FAILED.first_seconds) -> RefusedError:
+        return RefusedError(f"{self._id} {what}", retry_after_seconds=seconds)
+
+
+async def _within(ask: Ask, ccxt: Any) -> Any:
+    async with asyncio.timeout(LONGEST_CALL_SECONDS):
+        return await ask(ccxt)
+
+
+def connection(exchange_id: str, url: str | None, timeout_seconds: float) -> Any:
+    """The exchange as ccxt knows it, not yet connected: public calls only, its addresses overridden by ``url``."""
+    import ccxt.async_support as ccxt  # type: ignore[import-untyped]
+
+    if exchange_id not in ccxt.exchanges:
+        raise names.unknown_exchange(exchange_id, ccxt.exchanges)
+    exchange = getattr(ccxt, exchange_id)(
+        {"enableRateLimit": True, "timeout": int(timeout_seconds * 1_000), "enableLastJsonResponse": True}
+    )
+    if exchange.has.get("fetchOHLCV") is not True:
+        raise InvalidInputError(
+            f"QT_MARKET={exchange_id} offers no candles. Choose another exchange.",
+            field="QT_MARKET",
+            reason="market_unsuitable",
+        )
+    exchange.has["fetchCurrencies"] = False
+    if exchange.has.get("spot"):
+        names.spot_only(exchange.options)
+    if url is not None:
+        exchange.urls["api"] = names.redirected(exchange.urls["api"], url)
+    return exchange
