@@ -68,7 +68,7 @@ def alarms(
     limit: LimitOption = 20,
     as_json: JsonOption = False,
 ) -> None:
-    """What is wrong now, or was, and what was told to whom.
+    """What is wrong now or was, what was told to whom, and a test message.
 
     With --test every address of QT_NOTIFY_URLS and QT_WEBHOOK_URL gets a message; the exit code is 1 where one did not
     arrive.
