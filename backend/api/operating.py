@@ -14,7 +14,7 @@ from backend.api.schemas.problems import problems
 from backend.clock import iso
 from backend.crontab import latest_slot, next_slot
 from backend.learning.decisions.strategies import get_strategy
-from backend.learning.evidence.doctor import diagnose, read_facts
+from backend.learning.evidence.doctor import diagnose, read_facts, unwritable
 from backend.learning.evidence.status import status
 from backend.operations import audit
 
@@ -36,7 +36,7 @@ def get_status(context: ContextDep, strategy: StrategyQuery = None) -> StatusOut
 def get_doctor(context: ContextDep, strategy: StrategyQuery = None) -> DoctorOut:
     """Findings in this installation's own numbers, each with one concrete remedy."""
     facts = context.database.read(_facts, context, context.strategy(strategy))
-    return DoctorOut.model_validate(diagnose(facts))
+    return DoctorOut.model_validate(diagnose(facts, unwritable_because=unwritable(context.database)))
 
 
 @router.get(

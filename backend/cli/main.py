@@ -9,6 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from backend.cli.options import expanded
 from backend.env_file import SettingsError
 from backend.errors import QuantumTraderError
 
@@ -29,7 +30,7 @@ COMMANDS = {
     "migrate": Entry("serve", "migrate", "Bring the database to the newest revision."),
     "token": Entry("token", "token", "Print the admin token, or make a new one."),
     "status": Entry("views", "status", "Samples, trades, signals, retraining, the active version and the market."),
-    "doctor": Entry("views", "doctor", "What is wrong with this installation, why, and what to do."),
+    "doctor": Entry("doctor", "doctor", "What is wrong with this installation, why, and what to do."),
     "alarms": Entry("alarms", "alarms", "What is wrong now or was, what was told to whom, and a test message."),
     "retrain": Entry("versions", "retrain", "Train a version now; it stays inactive until you activate it."),
     "models": Entry("versions", "models", "Versions, newest first."),
@@ -39,7 +40,7 @@ COMMANDS = {
     "deactivate": Entry("versions", "deactivate", "Let no version decide; the cold-start rule does."),
     "samples": Entry("samples", "samples", "Decisions with their outcomes, newest first, as a table, JSON or CSV."),
     "runs": Entry("views", "runs", "Retrainings, scheduled and manual, newest first."),
-    "import": Entry("samples", "import_file", "Bring in the closed trades of another bot from a JSON file."),
+    "import": Entry("imports", "import_file", "Bring in the closed trades of another bot from a CSV or JSON file."),
     "backup": Entry(
         "backup", "backup", "Copy the database and every published model file into one file, while the service runs."
     ),
@@ -77,7 +78,7 @@ def load(name: str) -> Any:
     entry = COMMANDS[name]
     function = getattr(importlib.import_module(f"backend.cli.{entry.module}"), entry.function)
     single = typer.Typer(add_completion=False)
-    single.command(name, help=f"{entry.help}\n\n{_rest(function.__doc__)}")(function)
+    single.command(name, help=f"{entry.help}\n\n{_rest(function.__doc__)}")(expanded(function))
     return typer.main.get_command(single)
 
 

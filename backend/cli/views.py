@@ -1,7 +1,6 @@
-"""``qt status``, ``doctor``, ``runs``: what there is, and what is wrong."""
+"""``qt status``, ``runs``: what there is."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -9,13 +8,10 @@ from sqlalchemy.orm import Session
 from backend.cli.assembly import Assembly, assembled
 from backend.cli.output import JsonOption, LimitOption, StrategyOption, answer, print_facts, print_rows
 from backend.clock import iso
-from backend.crontab import latest_slot, next_slot, parse_schedule
+from backend.crontab import next_slot, parse_schedule
 from backend.learning.decisions.strategies import get_strategy
-from backend.learning.evidence.doctor import diagnose, read_facts
 from backend.learning.evidence.status import status as read_status
 from backend.operations import runs as job_runs
-
-LOOK_BACK = timedelta(days=32)
 
 RUN_COLUMNS = {
     "run_id": "run",
@@ -63,28 +59,6 @@ def _show_status(told: Mapping[str, Any]) -> None:
             "running now": retraining["running"],
         }
     )
-
-
-def doctor(strategy: StrategyOption = None, as_json: JsonOption = False) -> None:
-    """What is wrong with this installation, why, and what to do."""
-    with assembled() as assembly:
-        answer(assembly.database.read(_diagnose, assembly, strategy), as_json, _show_findings)
-
-
-def _diagnose(session: Session, assembly: Assembly, named: str | None) -> dict[str, Any]:
-    settings, now = assembly.settings, assembly.clock()
-    strategy = get_strategy(session, named or settings.strategy, settings=settings).name
-    enabled = settings.ai_retraining_enabled
-    last_due = latest_slot(parse_schedule(settings.ai_retrain_schedule), now, LOOK_BACK) if enabled else None
-    return diagnose(read_facts(session, strategy, settings, now, assembly.serving, last_due))
-
-
-def _show_findings(told: Mapping[str, Any]) -> None:
-    if not told["findings"]:
-        print("Nothing is wrong.")
-    for finding in told["findings"]:
-        print(f"{finding['severity'].upper()} {finding['code']}: {finding['explanation']}")
-        print(f"  What to do: {finding['remedy']}")
 
 
 def runs(strategy: StrategyOption = None, limit: LimitOption = 20, as_json: JsonOption = False) -> None:

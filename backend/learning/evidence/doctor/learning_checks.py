@@ -5,33 +5,42 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
+from ai_engine.policy import COLD_START_NO_TREND
 from backend.clock import iso
 from backend.learning.evidence.doctor.facts import Facts
 from backend.learning.evidence.doctor.finding import Finding
-from backend.operations.codes import MEANINGS, Code, Severity
+from backend.learning.evidence.doctor.remedies import RESTART, learn, qt, trade_more
+from backend.operations.codes import Code, Severity
 
 FEW_DECISIONS = 3
+USUAL_WAIT_FOR_A_TREND = 300
 ENOUGH_FORECASTS = 20
 ENOUGH_MOVES = 30
 ENOUGH_LABELS = 10
 ENOUGH_FEATURE_ROWS = 50
+LONGEST_HORIZON = 10_000
 SETTLING_GRACE = timedelta(minutes=10)
 
 
 def no_decisions(facts: Facts) -> Finding | None:
-    """Nothing was ever stored for the strategy."""
+    """Nothing was ever decided for the strategy."""
     if facts.decisions.total:
         return None
-    market = facts.market["state"]
-    if market in ("warming", "running"):
-        remedy = "The trader's market is up; its first decisions follow its first rounds. Look again in a minute."
+    market, own = facts.market["state"], facts.strategy == facts.settings.strategy and facts.settings.market != "off"
+    under_way = market in ("warming", "running")
+    if under_way:
+        remedy = f"Wait for the first round and look again: {qt(facts, 'status')}."
+    elif own:
+        remedy = "Start the service, whose trader decides from the first candle on: qt start."
     else:
-        remedy = f"Post decisions with POST /ai/decisions?strategy={facts.strategy}, or set QT_MARKET=simulated."
+        remedy = f"Send the first decision: POST /ai/decisions?strategy={facts.strategy}."
+    past = facts.decisions.historical
+    held = f"{past} historical samples and no decision of its own" if past else "no decision"
     return Finding(
         Code.NO_DECISIONS,
-        Severity.WARNING,
-        f"{MEANINGS[Code.NO_DECISIONS]} Strategy {facts.strategy} holds no sample.",
-        {"decisions": 0, "market_state": market},
+        Severity.INFO if under_way else Severity.WARNING,
+        f"Strategy {facts.strategy} holds {held}, so nothing can be learned from what it does.",
+        {"decisions": 0, "historical_samples": past, "market_state": market},
         remedy,
     )
 
@@ -44,13 +53,22 @@ def only_hold(facts: Facts) -> Finding | None:
         return None
     reasons = dict(sorted(facts.decisions.recent_hold_reasons.items(), key=lambda item: -item[1]))
     commonest = next(iter(reasons))
+    waiting = commonest == COLD_START_NO_TREND and holds < USUAL_WAIT_FOR_A_TREND
+    known = facts.decisions.own_outcomes_known
     return Finding(
         Code.ONLY_HOLD,
-        Severity.WARNING,
-        f"The newest {holds} decisions were all HOLD, most of them because of {commonest}. They still become"
-        f" training samples: each gets a counterfactual outcome from {_priced_by(facts)} once its horizon has passed.",
-        {"decisions": holds, "reasons": reasons},
-        _REMEDY_FOR_HOLD.get(commonest, "Wait for the outcomes, retrain, and read the new version's report."),
+        Severity.INFO if waiting else Severity.WARNING,
+        f"The newest {holds} decisions were all HOLD, {reasons[commonest]} of them because of {commonest}. They still"
+        f" become training samples: each gets a counterfactual outcome from {_priced_by(facts)} once its horizon has"
+        f" passed; {known} of {facts.decisions.total} have one.",
+        {
+            "decisions": holds,
+            "reasons": reasons,
+            "min_confidence": facts.settings.min_confidence,
+            "exploration_rate": facts.settings.exploration_rate,
+            "outcomes_known": known,
+        },
+        _remedy_for_hold(facts, commonest),
     )
 
 
@@ -58,18 +76,19 @@ def _priced_by(facts: Facts) -> str:
     return "the price of a later decision" if facts.settings.market == "off" else "candles or later prices"
 
 
-_REMEDY_FOR_HOLD = {
-    "below_min_confidence": "Lower QT_MIN_CONFIDENCE, or let the outcomes of these decisions train a better version.",
-    "below_break_even": "Set QT_REQUIRE_EDGE=0 on paper, or lower QT_FEE_RATE to what the exchange really takes.",
-    "ai_trading_disabled": "Set QT_ENABLE_AI_TRADING=1.",
-    "cold_start_no_trend": "Wait for a trend, or retrain and activate a version: it needs no trend.",
-    "no_rule_for_these_features": "Retrain and activate a version: before that no rule knows these features' names.",
-    "no_verified_model": "Restore the active version's file from a backup, or activate another version: only the"
-    " cold-start rule decides meanwhile, and it does not know these features' names.",
-    "schema_mismatch": "Retrain once outcomes of the new features are known and activate that version: the active one"
-    " needs features that these decisions lack. Or admit the schema that has them again.",
-    "no_active_model": "Retrain and activate a version: POST /ai/retrain, then POST /ai/activate-model/...",
-}
+def _remedy_for_hold(facts: Facts, reason: str) -> str:
+    if reason == "below_min_confidence":
+        return trade_more(facts)
+    if reason == "below_break_even" and facts.settings.require_edge:
+        return f"Set QT_REQUIRE_EDGE=0 to trade on paper whatever the costs, {RESTART}."
+    if reason == "ai_trading_disabled":
+        return f"Set QT_ENABLE_AI_TRADING=1, {RESTART}."
+    if reason == "no_verified_model":
+        version = facts.active["version_id"]
+        return f"Make the active version's file again from its rows: qt rebuild {version}."
+    if reason == "no_active_model" and facts.live is not None:
+        return f"Look again with the next decision, which {facts.live['version_id']} makes: {qt(facts, 'status')}."
+    return learn(facts)
 
 
 def threshold_unreachable(facts: Facts) -> Finding | None:
@@ -79,14 +98,15 @@ def threshold_unreachable(facts: Facts) -> Finding | None:
     if len(confidences) < ENOUGH_FORECASTS or max(confidences) >= needed or needed <= 0.5:
         return None
     highest = max(confidences)
+    skill = "A version without skill says 0.5." if highest <= 0.5 else "It is a probability: 0.5 is a coin."
+    reachable = max(math.floor(highest * 1000) / 1000, 0.5)
     return Finding(
         Code.THRESHOLD_UNREACHABLE,
         Severity.WARNING,
         f"QT_MIN_CONFIDENCE is {needed:g}, but the highest confidence of the newest {len(confidences)} forecasts was"
-        f" {highest:.3f}. A version without skill says 0.5.",
+        f" {highest:.3f}. {skill}",
         {"min_confidence": needed, "highest_confidence": highest, "forecasts": len(confidences)},
-        f"Set QT_MIN_CONFIDENCE to at most {math.floor(highest * 1000) / 1000:g} to trade on paper anyway, or wait"
-        " for a version that has skill.",
+        f"Set QT_MIN_CONFIDENCE={reachable:g}, {RESTART}." if highest > 0.5 else learn(facts),
     )
 
 
@@ -98,33 +118,51 @@ def costs_exceed_moves(facts: Facts) -> Finding | None:
         return None
     typical = float(np.median(moves))
     paying = float(np.mean(moves > cost))
+    past = facts.outcomes.historical_moves
     return Finding(
         Code.COSTS_EXCEED_MOVES,
         Severity.WARNING,
-        f"Half of the newest {len(moves)} moves were smaller than {typical:.3%}, while a round trip costs {cost:.3%};"
-        f" {paying:.0%} of them exceeded it.",
-        {"median_move": typical, "round_trip_cost": cost, "share_above_cost": paying, "outcomes": len(moves)},
-        "Take a longer horizon or timeframe (QT_HORIZON_CANDLES, QT_TIMEFRAME, for a new strategy), or trade where fees"
-        " are lower (QT_FEE_RATE).",
+        f"Half of the newest {len(moves)} moves{f', {past} of them historical,' if past else ''} were smaller than"
+        f" {typical:.3%}, while a round trip costs {cost:.3%}; {paying:.0%} of them exceeded it.",
+        {
+            "median_move": typical,
+            "round_trip_cost": cost,
+            "share_above_cost": paying,
+            "outcomes": len(moves),
+            "historical": past,
+            "horizon_candles": facts.terms.horizon_candles,
+        },
+        _longer_horizon(facts, typical),
+    )
+
+
+def _longer_horizon(facts: Facts, typical: float) -> str:
+    """Moves grow with the root of time: the horizon over which half of them pay."""
+    horizon, cost = facts.terms.horizon_candles, facts.settings.cost
+    needed = math.ceil(horizon * (cost / typical) ** 2) if typical > 0 else LONGEST_HORIZON + 1
+    if needed > LONGEST_HORIZON:
+        return "Begin a strategy that looks at longer candles: QT_STRATEGY=daily with QT_TIMEFRAME=1d."
+    return (
+        f"Begin a strategy with a longer horizon, over which half of such moves would pay: QT_HORIZON_CANDLES={needed}"
+        f" with QT_STRATEGY={facts.strategy[:50]}-{needed}."
     )
 
 
 def no_closed_outcomes(facts: Facts) -> Finding | None:
     """Decisions exist, and none of their outcomes is known."""
-    if not facts.decisions.total or facts.decisions.outcomes_known:
+    if not facts.decisions.total or facts.decisions.own_outcomes_known:
         return None
     late = _horizon_passed(facts)
     horizon = facts.decisions.oldest_horizon_at
     explanation = f"{facts.decisions.total} decisions are stored and no outcome is known"
     if late:
         explanation += ", although the first horizon has passed: no price for it has arrived."
-        remedy = (
-            "Report the trades with POST /ai/decisions/{decision_id}/outcome, or keep posting decisions with a price:"
-            " the later ones settle the earlier ones."
-        )
+        remedy = _remedy_for_late(facts)
     else:
-        explanation += " yet: the first horizon has not passed."
-        remedy = f"Wait until {iso(horizon) if horizon else 'the horizon has passed'}."
+        explanation += f" yet: the first is due at {iso(horizon) if horizon else 'an unknown time'}."
+        remedy = (
+            f"Wait until {iso(horizon) if horizon else 'the horizon has passed'}, then look: {qt(facts, 'status')}."
+        )
     return Finding(
         Code.NO_CLOSED_OUTCOMES,
         Severity.WARNING if late else Severity.INFO,
@@ -132,6 +170,13 @@ def no_closed_outcomes(facts: Facts) -> Finding | None:
         {"decisions": facts.decisions.total, "first_outcome_due": iso(horizon) if horizon else None},
         remedy,
     )
+
+
+def _remedy_for_late(facts: Facts) -> str:
+    if facts.market["source"] is not None:
+        return f"See whether the market that prices them still runs: {qt(facts, 'status')}."
+    decision = facts.decisions.oldest_pending or "{decision_id}"
+    return f"Report how the first one ended: POST /ai/decisions/{decision}/outcome?strategy={facts.strategy}."
 
 
 def zero_label_variance(facts: Facts) -> Finding | None:
@@ -144,7 +189,7 @@ def zero_label_variance(facts: Facts) -> Finding | None:
         Severity.ERROR,
         f"The newest {len(moves)} outcomes are all {moves[0]:g}. No model can learn from a constant.",
         {"outcomes": len(moves), "value": moves[0]},
-        "Check what the bot sends as price and exit_price: they seem never to move.",
+        f"Look at what was sent as price and exit_price, which seem never to move: {qt(facts, 'samples --known')}.",
     )
 
 
@@ -153,12 +198,15 @@ def constant_features(facts: Facts) -> Finding | None:
     names = facts.outcomes.constant_features
     if facts.outcomes.feature_rows < ENOUGH_FEATURE_ROWS or not names:
         return None
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    verb = "feature has" if len(names) == 1 else "features have"
     return Finding(
         Code.CONSTANT_FEATURES,
         Severity.INFO,
-        f"{len(names)} features had one single value in {facts.outcomes.feature_rows} samples from the whole history.",
+        f"{len(names)} {verb} one single value in {facts.outcomes.feature_rows} samples from the whole history:"
+        f" {shown}. Such a feature tells a model nothing.",
         {"rows": facts.outcomes.feature_rows, "features": list(names)},
-        f"Check how {names[0]} is computed; a feature that never changes only costs time.",
+        f"Look at how {names[0]} is computed: {qt(facts, 'samples --known --features --json')}.",
     )
 
 

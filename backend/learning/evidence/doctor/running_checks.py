@@ -2,10 +2,12 @@
 
 import math
 from datetime import datetime, timedelta
+from typing import Any
 
 from backend.clock import iso
 from backend.learning.evidence.doctor.facts import Facts
 from backend.learning.evidence.doctor.finding import Finding
+from backend.learning.evidence.doctor.remedies import RESTART, qt
 from backend.learning.evidence.status import refused
 from backend.operations.codes import Code, Severity
 
@@ -13,7 +15,10 @@ ENOUGH_JUDGED = 30
 LOW_ACCURACY = 0.55
 NORMAL_975 = 1.959964
 OVERDUE_AFTER = timedelta(hours=1)
-CLOCK_TOLERANCE = timedelta(seconds=60)
+CLOCK_TOLERANCE = 60.0
+OFFSET_TOLERANCE = 10.0
+HEARD_WITHIN = timedelta(minutes=2)
+LONGEST_REST = timedelta(hours=1)
 
 
 def retraining_overdue(facts: Facts) -> Finding | None:
@@ -29,7 +34,7 @@ def retraining_overdue(facts: Facts) -> Finding | None:
         f"The retraining of {iso(due)} has not run; the last scheduled one was"
         f" {iso(facts.last_slot) if facts.last_slot else 'never'}.",
         {"due": iso(due), "last_slot": iso(facts.last_slot) if facts.last_slot else None},
-        "Leave the service running over the schedule's time, or run POST /ai/retrain now.",
+        f"Run it now: {qt(facts, 'retrain')}.",
     )
 
 
@@ -44,8 +49,14 @@ def retraining_failed(facts: Facts) -> Finding | None:
         Severity.ERROR if reason in ("training_failed", "lost") else Severity.WARNING,
         f"The run {run['run_id']} of {run['started_at']} ended with {reason or 'an error'}.",
         {"run_id": run["run_id"], "reason": reason, "result": run["result"]},
-        f"Read GET /ai/retraining-runs/{run['run_id']}, then run POST /ai/retrain again.",
+        _remedy_for_failure(facts, run["run_id"], reason),
     )
+
+
+def _remedy_for_failure(facts: Facts, run_id: str, reason: str | None) -> str:
+    if reason in ("too_few_valid_samples", "degenerate_data"):
+        return f"Read which rows were refused, and why: GET /ai/retraining-runs/{run_id}."
+    return f"Mend what GET /ai/retraining-runs/{run_id} names under detail, and run it again: {qt(facts, 'retrain')}."
 
 
 def same_data(facts: Facts) -> Finding | None:
@@ -59,7 +70,7 @@ def same_data(facts: Facts) -> Finding | None:
         Severity.INFO,
         f"The run {run['run_id']} found exactly the data of {result.get('version_id')}, so no copy of it was made.",
         {"run_id": run["run_id"], "version_id": result.get("version_id")},
-        "Wait for new outcomes; GET /ai/status shows under retraining how many are missing.",
+        f"Wait for new outcomes, and look how many are missing: {qt(facts, 'status')}.",
     )
 
 
@@ -80,7 +91,9 @@ def live_accuracy_low(facts: Facts) -> Finding | None:
         f" ({accuracy:.1%}), worth about {independent} independent ones; even the upper end of their 95 % interval,"
         f" {high:.1%}, lies below {LOW_ACCURACY:.0%}.",
         {**live, "accuracy": accuracy, "ci95": [low, high]},
-        "Go back with POST /ai/rollback, or retrain on newer outcomes and read the report before activating.",
+        f"Go back to {live['previous']}: {qt(facts, 'rollback')}."
+        if live.get("previous")
+        else f"Let no version decide until a better one is trained: {qt(facts, 'deactivate')}.",
     )
 
 
@@ -95,7 +108,7 @@ def trader_stopped(facts: Facts) -> Finding | None:
         Severity.ERROR,
         f"The built-in trader of {facts.strategy} does not run. {market['detail']}",
         {"source": market["source"], "detail": market["detail"], "updated_at": market["updated_at"]},
-        "Correct what it names, then restart the service.",
+        f"Correct what this sentence names, {RESTART}.",
     )
 
 
@@ -105,33 +118,60 @@ def market_feed_stale(facts: Facts) -> Finding | None:
     if market["state"] != "stale":
         return None
     time: datetime | None = market["market_time"]
+    why = f" It says: {market['detail']}" if market["detail"] else ""
+    alive = _seen_lately(facts)
     return Finding(
         Code.MARKET_FEED_STALE,
         Severity.ERROR,
-        f"The feed {market['source']} last said something at {market['updated_at']}; its newest candle closed at"
-        f" {iso(time) if time else 'no time at all'}.",
+        f"The newest candle of {market['source']} closed at {iso(time) if time else 'no time at all'}; the trader was"
+        f" last heard of at {market['updated_at']}.{why} Nothing is entered meanwhile; positions are left as soon as"
+        " candles come.",
         {
             "source": market["source"],
             "updated_at": market["updated_at"],
             "market_time": iso(time) if time else None,
             "detail": market["detail"],
         },
-        "Check that the service that trades is running and that its market can be reached; then restart it.",
+        f"Mend the way to {market['source']}, which the trader goes on trying, and look again: {qt(facts, 'status')}."
+        if alive
+        else "The process that trades is gone or hangs: qt stop, then qt start.",
     )
 
 
+def _seen_lately(facts: Facts) -> bool:
+    """Whether the trader itself still speaks, so that it is the market that is silent; one told to rest rests long."""
+    updated_at = facts.market["updated_at"]
+    patience = LONGEST_REST if facts.market["detail"] else HEARD_WITHIN
+    return updated_at is not None and facts.now - datetime.fromisoformat(updated_at) < patience
+
+
 def clock_skew(facts: Facts) -> Finding | None:
-    """The market is ahead of this machine."""
+    """This machine's clock and the market's differ, in either direction."""
+    offset: float | None = facts.market.get("clock_offset_seconds")
     time: datetime | None = facts.market["market_time"]
-    if time is None or time - facts.now <= CLOCK_TOLERANCE:
+    evidence: dict[str, Any] = {"now": iso(facts.now)}
+    if offset is not None:
+        evidence["clock_offset_seconds"] = offset
+        told = f"{facts.market['source']}'s clock"
+    elif time is not None:
+        offset, evidence["market_time"] = max((time - facts.now).total_seconds(), 0.0), iso(time)
+        told = "The newest closed candle"
+    if offset is None or abs(offset) <= (CLOCK_TOLERANCE if "market_time" in evidence else OFFSET_TOLERANCE):
         return None
-    ahead = (time - facts.now).total_seconds()
+    serious = abs(offset) > CLOCK_TOLERANCE
+    behind = offset > 0
+    means = (
+        "it is slow: a bot with the right time is refused as soon as it is 60 s ahead of it, and retrainings run late"
+        if behind
+        else "it is fast: what bots post looks old, and retrainings run early"
+    )
     return Finding(
         Code.CLOCK_SKEW,
-        Severity.ERROR,
-        f"The newest closed candle is {ahead:.0f} s ahead of this machine's clock, {iso(facts.now)}.",
-        {"market_time": iso(time), "now": iso(facts.now), "seconds": ahead},
-        "Set the machine's clock, with NTP for example; a wrong one also refuses right timestamps.",
+        Severity.ERROR if serious else Severity.WARNING,
+        f"{told} is {abs(offset):.0f} s {'ahead of' if behind else 'behind'} this machine's, which says"
+        f" {iso(facts.now)}: {means}. The trader itself goes by the market's time.",
+        evidence | {"seconds": offset},
+        "Let the network set this machine's clock: timedatectl set-ntp true (on Windows: w32tm /resync).",
     )
 
 
@@ -151,7 +191,7 @@ def artifact_corrupt(facts: Facts) -> Finding | None:
         Severity.ERROR if own else Severity.WARNING,
         " ".join(told),
         {**active, "damaged": facts.damaged},
-        "Restore the file from a backup, or activate another version: POST /ai/activate-model/{version_id}.",
+        f"Make the file again from its rows: qt rebuild {version_id if own else others[0]}.",
     )
 
 

@@ -1,19 +1,22 @@
 """Each code of the doctor: provoked by the least that should provoke it, and silent just before."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from backend.clock import iso
 from backend.learning.evidence.doctor import CATALOGUE, diagnose
-from backend.learning.evidence.doctor.facts import Decisions, Facts, Outcomes
+from backend.learning.evidence.doctor.facts import Decisions, Facts, Outcomes, Terms
 from backend.learning.evidence.doctor.finding import Finding
 from backend.learning.evidence.status import STOPPED
-from backend.operations.codes import MEANINGS, Code, Severity
+from backend.operations.codes import CATALOGUE_OF_CODES, Code, Severity
 from backend.settings import Settings
 from tests.learning.evidence.conftest import NOW, STRATEGY
 
+LACKING = "binance has no ETHUSDC (QT_SYMBOLS); BTCUSDC, SOLUSDC are traded."
 HEALTHY_MOVES = tuple(0.01 * (-1) ** index for index in range(100))
 
 
@@ -25,23 +28,33 @@ def facts(settings: Settings) -> Facts:
         now=NOW,
         settings=settings,
         created_at=NOW - timedelta(days=10),
+        terms=Terms("simulated", "5m", 12),
         decisions=Decisions(
             total=500,
+            historical=0,
             outcomes_known=400,
+            own_outcomes_known=400,
             oldest_horizon_at=NOW - timedelta(days=9),
+            oldest_pending="d1",
             recent_actions={"BUY": 10, "SELL": 10, "HOLD": 480},
             recent_hold_reasons={"below_min_confidence": 480},
             recent_confidences=(0.5, 0.52) * 20,
         ),
-        outcomes=Outcomes(moves=HEALTHY_MOVES, feature_rows=200, constant_features=()),
+        outcomes=Outcomes(moves=HEALTHY_MOVES, historical_moves=0, feature_rows=200, constant_features=()),
         last_run={"run_id": "run-1", "state": "success", "started_at": "t", "result": {}},
         last_due=NOW - timedelta(hours=9),
         last_slot=NOW - timedelta(hours=9),
         active={"version_id": "v1", "serving_version_id": "v1", "degraded": False},
         damaged={},
-        live={"version_id": "v1", "judged": 100, "correct": 56, "live_accuracy": 0.56, "windows": 100},
-        market={"source": "simulated", "state": "running", "market_time": NOW, "updated_at": "t", "detail": None},
-    )
+        live={
+            "version_id": "v1", "previous": "v0", "judged": 100, "correct": 56, "live_accuracy": 0.56, "windows": 100,
+        },
+        market={
+            "source": "simulated", "state": "running", "market_time": NOW, "updated_at": iso(NOW), "detail": None,
+            "clock_offset_seconds": None,
+        },
+        alarms={},
+    )  # fmt: skip
 
 
 def changed(facts: Facts, **changes: Any) -> Facts:
@@ -76,7 +89,7 @@ PROVOKED: list[tuple[Code, dict[str, Any]]] = [
     (Code.ONLY_HOLD, {"decisions__recent_actions": {"HOLD": 4}}),
     (Code.THRESHOLD_UNREACHABLE, {"decisions__recent_confidences": (0.5,) * 20}),
     (Code.COSTS_EXCEED_MOVES, {"outcomes__moves": (0.0023,) * 50 + (-0.0022,) * 50}),
-    (Code.NO_CLOSED_OUTCOMES, {"decisions__outcomes_known": 0}),
+    (Code.NO_CLOSED_OUTCOMES, {"decisions__own_outcomes_known": 0}),
     (Code.ZERO_LABEL_VARIANCE, {"outcomes__moves": (0.01,) * 10}),
     (Code.CONSTANT_FEATURES, {"outcomes__constant_features": ("rsi",)}),
     (Code.RETRAINING_OVERDUE, {"last_slot": NOW - timedelta(hours=33)}),
@@ -87,6 +100,11 @@ PROVOKED: list[tuple[Code, dict[str, Any]]] = [
     (Code.MARKET_FEED_STALE, {"market__state": "stale"}),
     (Code.TRADER_STOPPED, refused()),
     (Code.CLOCK_SKEW, {"market__market_time": NOW + timedelta(seconds=61)}),
+    (Code.CLOCK_SKEW, {"market__clock_offset_seconds": 11.0}),
+    (Code.CLOCK_SKEW, {"market__clock_offset_seconds": -11.0}),
+    (Code.SYMBOLS_UNKNOWN, {"alarms": {"symbols_unknown": (LACKING,)}}),
+    (Code.WRITES_FAIL, {"unwritable": "The database x cannot be used: database or disk is full. Mend it."}),
+    (Code.DELIVERY_FAILING, {"alarms": {"delivery_failing": ("The webhook answered 500 three times.",)}}),
     (Code.ARTIFACT_CORRUPT, {"active__degraded": True, "active__serving_version_id": None}),
     (Code.ARTIFACT_CORRUPT, {"damaged": {"v1": "The file differs."}}),
     (Code.ARTIFACT_CORRUPT, {"damaged": {"v0": "The file differs."}}),
@@ -99,7 +117,7 @@ NOT_YET: list[tuple[Code, dict[str, Any]]] = [
     (Code.THRESHOLD_UNREACHABLE, {"decisions__recent_confidences": (0.5,) * 19 + (0.51,)}),
     (Code.COSTS_EXCEED_MOVES, {"outcomes__moves": (0.001,) * 29}),
     (Code.COSTS_EXCEED_MOVES, {"outcomes__moves": (0.001,) * 49 + (0.003,) * 51}),
-    (Code.NO_CLOSED_OUTCOMES, {"decisions__total": 0, "decisions__outcomes_known": 0}),
+    (Code.NO_CLOSED_OUTCOMES, {"decisions__total": 0, "decisions__own_outcomes_known": 0}),
     (Code.ZERO_LABEL_VARIANCE, {"outcomes__moves": (0.01,) * 9}),
     (Code.ZERO_LABEL_VARIANCE, {"outcomes__moves": (0.01,) * 9 + (0.02,)}),
     (Code.CONSTANT_FEATURES, {"outcomes__constant_features": ("rsi",), "outcomes__feature_rows": 49}),
@@ -121,17 +139,22 @@ NOT_YET: list[tuple[Code, dict[str, Any]]] = [
     (Code.TRADER_STOPPED, refused() | {"settings__market": "off"}),
     (Code.TRADER_STOPPED, refused() | {"settings__strategy": "another"}),
     (Code.CLOCK_SKEW, {"market__market_time": NOW + timedelta(seconds=60)}),
+    (Code.CLOCK_SKEW, {"market__clock_offset_seconds": 10.0}),
+    (Code.CLOCK_SKEW, {"market__clock_offset_seconds": -10.0}),
+    (Code.CLOCK_SKEW, {"market__clock_offset_seconds": 0.5, "market__market_time": NOW + timedelta(hours=1)}),
+    (Code.SYMBOLS_UNKNOWN, {"alarms": {"clock_skew": ("ETHUSDC",)}}),
     (Code.ARTIFACT_CORRUPT, {"active": {"version_id": None, "serving_version_id": None, "degraded": False}}),
 ]
 
 
 def test_about_a_healthy_strategy_there_is_nothing_to_say(facts: Facts) -> None:
-    assert diagnose(facts) == {"status": "ok", "healthy": True, "findings": []}
+    assert diagnose(facts) == {"status": "ok", "strategy": STRATEGY, "healthy": True, "findings": []}
 
 
 @pytest.mark.parametrize(("code", "changes"), PROVOKED)
 def test_the_code_is_found_alone_with_evidence_and_a_remedy(facts: Facts, code: Code, changes: dict[str, Any]) -> None:
-    report = diagnose(changed(facts, **changes))
+    told = changed(facts, **changes)
+    report = diagnose(told, unwritable_because=told.unwritable)
 
     codes = [finding["code"] for finding in report["findings"]]
     assert code in codes
@@ -148,7 +171,7 @@ def test_just_before_it_is_true_nothing_is_said(facts: Facts, code: Code, change
 
 
 def test_every_code_of_the_catalogue_is_provoked_and_explained() -> None:
-    assert {code for code, _ in PROVOKED} == set(CATALOGUE) == set(Code) == set(MEANINGS)
+    assert {code for code, _ in PROVOKED} == set(CATALOGUE) == set(Code) == set(CATALOGUE_OF_CODES)
 
 
 def test_the_four_holds_of_the_user_document_are_explained_by_their_reason(facts: Facts) -> None:
@@ -159,9 +182,15 @@ def test_the_four_holds_of_the_user_document_are_explained_by_their_reason(facts
     finding = found(stuck, Code.ONLY_HOLD)
 
     assert finding is not None
-    assert finding.evidence == {"decisions": 4, "reasons": {"below_min_confidence": 4}}
+    assert finding.evidence == {
+        "decisions": 4,
+        "reasons": {"below_min_confidence": 4},
+        "min_confidence": 0.51,
+        "exploration_rate": 0.02,
+        "outcomes_known": 400,
+    }
     assert "below_min_confidence" in finding.explanation
-    assert "QT_MIN_CONFIDENCE" in finding.remedy
+    assert finding.severity is Severity.WARNING
 
 
 @pytest.mark.parametrize(
@@ -175,18 +204,59 @@ def test_the_outcome_of_a_hold_is_promised_from_where_it_can_come(facts: Facts, 
     assert ("candles" in finding.explanation) == (market != "off")
 
 
+OWN = {"settings__market": "simulated", "settings__strategy": STRATEGY}
+
+
 @pytest.mark.parametrize(
-    ("reason", "said"),
-    [("no_verified_model", "Restore the active version's file"), ("schema_mismatch", "Retrain once")],
+    ("reason", "changes", "said"),
+    [
+        ("below_min_confidence", {"settings__min_confidence": 1.0}, "QT_MIN_CONFIDENCE=0.51"),
+        ("below_min_confidence", OWN | {"settings__exploration_rate": 0.0}, "QT_EXPLORATION_RATE=0.02"),
+        ("below_min_confidence", {}, "on the 400 outcomes that are known, and read its report: qt retrain"),
+        ("below_min_confidence", {"decisions__outcomes_known": 7}, "100 outcomes are known (7 are now)"),
+        ("zero_score", {"decisions__outcomes_known": 0}, "(0 are now; the first is due at 2026-02-21T12:00:00Z)"),
+        ("below_break_even", {"settings__require_edge": True}, "QT_REQUIRE_EDGE=0"),
+        ("ai_trading_disabled", {}, "QT_ENABLE_AI_TRADING=1"),
+        ("cold_start_no_trend", {}, "qt retrain"),
+        ("no_rule_for_these_features", {}, "qt retrain"),
+        ("no_active_model", {"live": None}, "qt retrain"),
+        ("no_active_model", {}, "the next decision, which v1 makes: qt status"),
+        ("no_verified_model", {}, "qt rebuild v1"),
+        ("schema_mismatch", {"strategy": "bot"}, "qt retrain --strategy bot"),
+    ],
 )
-def test_a_hold_for_want_of_a_version_that_can_serve_has_its_own_remedy(facts: Facts, reason: str, said: str) -> None:
+def test_each_reason_to_hold_has_its_own_remedy(facts: Facts, reason: str, changes: dict[str, Any], said: str) -> None:
+    stuck = changed(facts, decisions__recent_actions={"HOLD": 4}, decisions__recent_hold_reasons={reason: 4})
+
+    finding = found(changed(stuck, **changes), Code.ONLY_HOLD)
+
+    assert finding is not None
+    assert reason in finding.explanation
+    assert said in finding.remedy
+
+
+@pytest.mark.parametrize("reason", ["below_min_confidence", "zero_score", "ai_trading_disabled", "below_break_even"])
+def test_nobody_is_told_to_lower_the_threshold_to_where_it_asks_for_nothing(facts: Facts, reason: str) -> None:
     stuck = changed(facts, decisions__recent_actions={"HOLD": 4}, decisions__recent_hold_reasons={reason: 4})
 
     finding = found(stuck, Code.ONLY_HOLD)
 
     assert finding is not None
-    assert reason in finding.explanation
-    assert said in finding.remedy
+    assert "QT_MIN_CONFIDENCE=0.0" not in finding.remedy
+
+
+@pytest.mark.parametrize(("holds", "severity"), [(3, Severity.INFO), (299, Severity.INFO), (300, Severity.WARNING)])
+def test_to_wait_for_a_trend_is_no_fault_for_a_while(facts: Facts, holds: int, severity: Severity) -> None:
+    stuck = changed(
+        facts,
+        decisions__recent_actions={"HOLD": holds},
+        decisions__recent_hold_reasons={"cold_start_no_trend": holds},
+    )
+
+    finding = found(stuck, Code.ONLY_HOLD)
+
+    assert finding is not None
+    assert finding.severity is severity
 
 
 def test_where_no_version_serves_the_rule_is_promised_only_where_it_knows_the_features(facts: Facts) -> None:
@@ -196,16 +266,182 @@ def test_where_no_version_serves_the_rule_is_promised_only_where_it_knows_the_fe
     assert "where it knows the features, the rest is HOLD" in finding.explanation
 
 
-def test_an_unreachable_threshold_names_one_that_can_be_reached(facts: Facts) -> None:
-    finding = found(changed(facts, decisions__recent_confidences=(0.5004,) * 30), Code.THRESHOLD_UNREACHABLE)
+@pytest.mark.parametrize(
+    ("highest", "said"), [(0.5088, "QT_MIN_CONFIDENCE=0.508,"), (0.5004, "QT_MIN_CONFIDENCE=0.5,"), (0.5, "qt retrain")]
+)
+def test_an_unreachable_threshold_names_one_that_can_be_reached_or_what_would_reach_it(
+    facts: Facts, highest: float, said: str
+) -> None:
+    finding = found(changed(facts, decisions__recent_confidences=(highest,) * 30), Code.THRESHOLD_UNREACHABLE)
 
     assert finding is not None
-    assert finding.evidence["highest_confidence"] == 0.5004
-    assert "0.5 " in finding.remedy
+    assert finding.evidence["highest_confidence"] == highest
+    assert said in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("move", "horizon", "said"),
+    [(0.00121, 12, "QT_HORIZON_CANDLES=48 with QT_STRATEGY=default-48"), (0.00001, 12, "QT_TIMEFRAME=1d"),
+     (0.0, 12, "QT_TIMEFRAME=1d")],
+)  # fmt: skip
+def test_the_horizon_that_would_pay_is_computed_from_the_moves(
+    facts: Facts, move: float, horizon: int, said: str
+) -> None:
+    small = changed(facts, outcomes__moves=(move,) * 40, terms__horizon_candles=horizon)
+
+    finding = found(small, Code.COSTS_EXCEED_MOVES)
+
+    assert finding is not None
+    assert said in finding.remedy
+
+
+def test_historical_moves_are_told_apart(facts: Facts) -> None:
+    small = changed(facts, outcomes__moves=(0.001,) * 40, outcomes__historical_moves=30)
+
+    finding = found(small, Code.COSTS_EXCEED_MOVES)
+
+    assert finding is not None
+    assert "newest 40 moves, 30 of them historical, were smaller" in finding.explanation
+    assert finding.evidence["historical"] == 30
+
+
+@pytest.mark.parametrize(
+    ("changes", "severity", "said"),
+    [
+        ({"market__state": "running"}, Severity.INFO, "qt status"),
+        ({"market__state": "off"}, Severity.WARNING, "POST /ai/decisions?strategy=default"),
+        (OWN | {"market__state": "off"}, Severity.WARNING, "qt start"),
+        ({"market__state": "off", "decisions__historical": 70}, Severity.WARNING, "POST /ai/decisions"),
+    ],
+)
+def test_a_strategy_without_decisions_is_told_how_to_get_the_first(
+    facts: Facts, changes: dict[str, Any], severity: Severity, said: str
+) -> None:
+    finding = found(changed(facts, decisions__total=0, **changes), Code.NO_DECISIONS)
+
+    assert finding is not None
+    assert finding.severity is severity
+    assert said in finding.remedy
+    assert ("70 historical samples" in finding.explanation) == ("decisions__historical" in changes)
+
+
+@pytest.mark.parametrize(
+    ("offset", "severity", "said"),
+    [
+        (12.4, Severity.WARNING, "12 s ahead of this machine's"),
+        (-75.0, Severity.ERROR, "75 s behind this machine's"),
+        (3600.0, Severity.ERROR, "it is slow"),
+        (-3600.0, Severity.ERROR, "it is fast"),
+    ],
+)
+def test_a_clock_that_is_off_says_by_how_much_and_what_that_means(
+    facts: Facts, offset: float, severity: Severity, said: str
+) -> None:
+    finding = found(changed(facts, market__clock_offset_seconds=offset), Code.CLOCK_SKEW)
+
+    assert finding is not None
+    assert finding.severity is severity
+    assert said in finding.explanation
+    assert finding.evidence["clock_offset_seconds"] == offset
+
+
+@pytest.mark.parametrize(
+    ("told", "said", "severity"),
+    [
+        (LACKING, "QT_SYMBOLS=BTCUSDC,SOLUSDC,", Severity.WARNING),
+        ("binance has no BTCUSDC, ETHUSDC, SOLUSDC (QT_SYMBOLS); nothing is left to trade.", "QT_SYMBOLS=BTCUSDT,",
+         Severity.ERROR),
+    ],
+)  # fmt: skip
+def test_symbols_that_the_exchange_lacks_are_left_out_of_the_setting(
+    facts: Facts, told: str, said: str, severity: Severity
+) -> None:
+    finding = found(changed(facts, alarms={"symbols_unknown": (told,)}), Code.SYMBOLS_UNKNOWN)
+
+    assert finding is not None
+    assert said in finding.remedy
+    assert finding.explanation == told
+    assert finding.severity is severity
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"market__updated_at": iso(NOW - timedelta(hours=2))}, "qt stop, then qt start"),
+        ({"market__updated_at": iso(NOW - timedelta(seconds=30))}, "qt status"),
+        ({"market__updated_at": iso(NOW - timedelta(minutes=30)), "market__detail": "It said 429."}, "qt status"),
+    ],
+)
+def test_a_stale_feed_tells_a_silent_market_from_a_trader_that_is_gone(
+    facts: Facts, changes: dict[str, Any], said: str
+) -> None:
+    finding = found(changed(facts, market__state="stale", **changes), Code.MARKET_FEED_STALE)
+
+    assert finding is not None
+    assert said in finding.remedy
+    assert ("It said 429." in finding.explanation) == ("market__detail" in changes)
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("training_failed", "qt retrain"),
+        ("lost", "qt retrain"),
+        ("too_few_valid_samples", "GET /ai/retraining-runs/run-7"),
+        ("degenerate_data", "GET /ai/retraining-runs/run-7"),
+    ],
+)
+def test_a_failed_retraining_is_mended_where_its_reason_lies(facts: Facts, reason: str, said: str) -> None:
+    finding = found(changed(facts, last_run=failed(reason)), Code.RETRAINING_FAILED)
+
+    assert finding is not None
+    assert said in finding.remedy
+
+
+@pytest.mark.parametrize(("previous", "said"), [("v0", "Go back to v0: qt rollback"), (None, "qt deactivate")])
+def test_lost_skill_has_a_way_back_even_where_nothing_came_before(
+    facts: Facts, previous: str | None, said: str
+) -> None:
+    finding = found(changed(facts, live__correct=30, live__previous=previous), Code.LIVE_ACCURACY_LOW)
+
+    assert finding is not None
+    assert said in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [("database or disk is full.", "df -h"), ("attempt to write a readonly database.", "this sentence")],
+)
+def test_what_cannot_be_stored_is_told_with_what_the_database_said(facts: Facts, why: str, said: str) -> None:
+    finding = found(replace(facts, unwritable=why), Code.WRITES_FAIL)
+
+    assert finding is not None
+    assert why in finding.explanation
+    assert said in finding.remedy
+
+
+TYPED = re.compile(r"\bqt [a-z]|(GET|POST) /ai/|QT_[A-Z_]+=?|df -h|timedatectl")
+
+
+@pytest.mark.parametrize(("code", "changes"), PROVOKED)
+def test_every_remedy_is_something_that_can_be_typed(facts: Facts, code: Code, changes: dict[str, Any]) -> None:
+    finding = found(changed(facts, **changes), code)
+
+    assert finding is not None
+    assert TYPED.search(finding.remedy), finding.remedy
+
+
+def test_another_strategys_remedies_name_it(facts: Facts) -> None:
+    other = changed(facts, strategy="bot", last_slot=None)
+
+    finding = found(other, Code.RETRAINING_OVERDUE)
+
+    assert finding is not None
+    assert finding.remedy == "Run it now: qt retrain --strategy bot."
 
 
 def test_outcomes_that_are_not_due_yet_are_only_information(facts: Facts) -> None:
-    waiting = changed(facts, decisions__outcomes_known=0, decisions__oldest_horizon_at=NOW + timedelta(minutes=30))
+    waiting = changed(facts, decisions__own_outcomes_known=0, decisions__oldest_horizon_at=NOW + timedelta(minutes=30))
 
     finding = found(waiting, Code.NO_CLOSED_OUTCOMES)
 
@@ -215,7 +451,7 @@ def test_outcomes_that_are_not_due_yet_are_only_information(facts: Facts) -> Non
 
 
 def test_due_is_told_in_the_markets_own_time(facts: Facts) -> None:
-    replayed = changed(facts, decisions__outcomes_known=0, market__market_time=NOW - timedelta(days=9, hours=1))
+    replayed = changed(facts, decisions__own_outcomes_known=0, market__market_time=NOW - timedelta(days=9, hours=1))
 
     finding = found(replayed, Code.NO_CLOSED_OUTCOMES)
 

@@ -1,0 +1,63 @@
+"""Checks of what surrounds the loop: the exchange's symbols, the database's door, the way to those who are told."""
+
+import re
+
+from backend.learning.evidence.doctor.facts import Facts
+from backend.learning.evidence.doctor.finding import Finding
+from backend.learning.evidence.doctor.remedies import RESTART
+from backend.operations.codes import Code, Severity
+
+
+def symbols_unknown(facts: Facts) -> Finding | None:
+    """The exchange lacks some of the trader's symbols."""
+    told = facts.alarms.get(Code.SYMBOLS_UNKNOWN)
+    if not told:
+        return None
+    asked = facts.settings.symbols
+    missing = [symbol for symbol in asked if symbol in re.split(r"[\s,;.()]+", told[0].partition("(QT_SYMBOLS)")[0])]
+    left = [symbol for symbol in asked if symbol not in missing]
+    remedy = f"Set QT_SYMBOLS={','.join(left)}" if left else "Set QT_SYMBOLS to what it has, such as QT_SYMBOLS=BTCUSDT"
+    return Finding(
+        Code.SYMBOLS_UNKNOWN,
+        Severity.WARNING if left else Severity.ERROR,
+        told[0],
+        {"asked_for": list(asked), "unknown": missing, "traded": left},
+        f"{remedy}, {RESTART}.",
+    )
+
+
+def writes_fail(facts: Facts) -> Finding | None:
+    """Nothing can be stored: a row written for the purpose did not get through."""
+    why = facts.unwritable
+    if why is None:
+        return None
+    full = "full" in why or "No space" in why
+    remedy = (
+        "Free space where the database lies: df -h shows how much there is."
+        if full
+        else f"Do what this sentence says, {RESTART}."
+    )
+    return Finding(
+        Code.WRITES_FAIL,
+        Severity.ERROR,
+        f"No decision, fill or outcome can be stored now. {why}",
+        {"error": why},
+        remedy,
+    )
+
+
+def delivery_failing(facts: Facts) -> Finding | None:
+    """Somebody who should be told is not reached."""
+    told = facts.alarms.get(Code.DELIVERY_FAILING)
+    if not told:
+        return None
+    settings = facts.settings
+    channels = {"QT_WEBHOOK_URL": settings.webhook_url, "QT_NOTIFY_URLS": settings.notify_urls}
+    given = [name for name, value in channels.items() if value]
+    return Finding(
+        Code.DELIVERY_FAILING,
+        Severity.WARNING,
+        " ".join(told),
+        {"failing": list(told), "settings": given},
+        f"Correct {' or '.join(given) or 'QT_NOTIFY_URLS'}, {RESTART}, and try it: qt alarms --test.",
+    )
