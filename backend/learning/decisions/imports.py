@@ -1,8 +1,8 @@
 """Other bots' closed trades into a strategy: good rows in, each bad one refused alone with index and reason."""
 
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -46,27 +46,68 @@ class ImportResult:
     strategy_created: bool
 
 
+@dataclass(slots=True)
+class Earlier:
+    """What the batches before this one of the same trial would have stored: the names, and each id's content."""
+
+    names: tuple[str, ...] | None = None
+    contents: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """Rows sorted by what becomes of them; ``strategy`` None is not there yet."""
+
+    strategy: Strategy | None
+    terms: Terms
+    fresh: list[ImportRow]
+    duplicates: int
+    rejected: dict[int, str]
+
+    def result(self, *, created: bool) -> ImportResult:
+        """What is told of them."""
+        refused = [{"index": index, "reason": self.rejected[index]} for index in sorted(self.rejected)]
+        return ImportResult(len(self.fresh), self.duplicates, refused, created)
+
+
 def import_samples(
     session: Session, strategy_name: str, rows: Sequence[object], *, settings: Settings, now: datetime, actor: str
 ) -> ImportResult:
     """Store the closed samples among ``rows`` (decoded JSON); nothing at all is written where none is accepted."""
+    judged = _judge(session, strategy_name, rows, Terms(settings.sides, settings, now), Earlier())
+    created = False
+    if judged.fresh:
+        strategy, created = ensure_strategy(
+            session, strategy_name, market=EXTERNAL, settings=settings, now=now, actor=actor
+        )
+        _store(session, strategy, judged.fresh, judged.terms)
+    return judged.result(created=created)
+
+
+def try_samples(
+    session: Session, strategy_name: str, rows: Sequence[object], *, settings: Settings, now: datetime, earlier: Earlier
+) -> ImportResult:
+    """What ``import_samples`` would answer; nothing is written, and ``earlier`` remembers it for the next batch."""
+    judged = _judge(session, strategy_name, rows, Terms(settings.sides, settings, now), earlier)
+    for row in judged.fresh:
+        earlier.names = earlier.names or row.names
+        earlier.contents[row.decision_id] = row.content
+    first = judged.strategy is None and len(earlier.contents) == len(judged.fresh) > 0
+    return judged.result(created=first)
+
+
+def _judge(session: Session, strategy_name: str, rows: Sequence[object], new: Terms, earlier: Earlier) -> _Judged:
+    """Check every row by itself, then against what is stored; ``new`` are the terms of a strategy that is begun."""
     if len(rows) > MAX_ROWS:
         raise InvalidInputError(f"samples may hold {MAX_ROWS} rows at a time, not {len(rows)}.", field="samples")
     strategy = find_strategy(session, check_name(strategy_name))
     if strategy is not None:
         check_market(strategy, EXTERNAL)
-    terms = Terms(strategy.sides if strategy else settings.sides, settings, now)
+    terms = replace(new, sides=strategy.sides) if strategy else new
     parsed, rejected = _parse_all(rows, terms)
-    _refuse_other_names(parsed, rejected, _expected_names(session, strategy, parsed))
-    fresh, duplicates = _without_known(parsed, rejected, _stored(session, strategy_name, parsed))
-    created = False
-    if fresh:
-        strategy, created = ensure_strategy(
-            session, strategy_name, market=EXTERNAL, settings=settings, now=now, actor=actor
-        )
-        _store(session, strategy, fresh, terms)
-    refused = [{"index": index, "reason": rejected[index]} for index in sorted(rejected)]
-    return ImportResult(len(fresh), duplicates, refused, created)
+    _refuse_other_names(parsed, rejected, earlier.names or _expected_names(session, strategy, parsed))
+    fresh, duplicates = _without_known(parsed, rejected, _stored(session, strategy_name, parsed), earlier.contents)
+    return _Judged(strategy, terms, fresh, duplicates, rejected)
 
 
 def _parse_all(rows: Sequence[object], terms: Terms) -> tuple[dict[int, ImportRow], dict[int, str]]:
@@ -110,16 +151,21 @@ def _stored(session: Session, strategy: str, parsed: dict[int, ImportRow]) -> di
 
 
 def _without_known(
-    parsed: dict[int, ImportRow], rejected: dict[int, str], stored: dict[str, AITrainingSample]
+    parsed: dict[int, ImportRow],
+    rejected: dict[int, str],
+    stored: dict[str, AITrainingSample],
+    contents: dict[str, str],
 ) -> tuple[list[ImportRow], int]:
     """The rows to store; a row told before is a duplicate, other content under a known id is refused."""
     fresh: dict[str, ImportRow] = {}
+    told: ChainMap[str, str] = ChainMap({}, contents)
     duplicates = 0
     for index, row in parsed.items():
-        earlier, sample = fresh.get(row.decision_id), stored.get(row.decision_id)
+        earlier, sample = told.get(row.decision_id), stored.get(row.decision_id)
         if earlier is None and sample is None:
             fresh[row.decision_id] = row
-        elif (earlier is not None and earlier.content == row.content) or (sample and _same(sample, row)):
+            told[row.decision_id] = row.content
+        elif earlier == row.content or (sample and _same(sample, row)):
             duplicates += 1
         else:
             rejected[index] = f"decision_id {row.decision_id!r} is stored with other content; use another id."
