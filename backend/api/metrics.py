@@ -5,6 +5,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import ClassVar
 
 from fastapi import APIRouter, Request, Response
@@ -20,13 +21,14 @@ from backend.api.deps import AppContext, ContextDep
 from backend.api.http_metrics import HttpFigures
 from backend.api.routing import AdminRoute
 from backend.api.schemas.problems import problems
-from backend.crontab import next_slot
+from backend.crontab import latest_slot, next_slot
 from backend.database import is_unavailable
 from backend.learning.evidence.metric_families import Durations, Family
 from backend.learning.evidence.metrics import View, figures
 
 PREFIX = "quantum_trader_"
 BUCKETS = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
+DAY, LOOK_BACK = timedelta(days=1), timedelta(days=32)
 KEPT_SECONDS = 1.5
 REST = 20.0
 
@@ -127,8 +129,11 @@ def _database(context: AppContext) -> Iterator[Metric]:
 
 def _view(context: AppContext) -> View:
     now = context.clock()
-    due = next_slot(context.schedule, now) if context.schedule else None
-    return View(context.settings, context.serving, now, due)
+    schedule = context.schedule
+    if schedule is None:
+        return View(context.settings, context.serving, now, None, None)
+    last = latest_slot(schedule, now, DAY) or latest_slot(schedule, now, LOOK_BACK)
+    return View(context.settings, context.serving, now, last, next_slot(schedule, now))
 
 
 def _plain(family: Family) -> Metric:

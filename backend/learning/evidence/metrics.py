@@ -7,6 +7,7 @@ What is not known has no value.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import product
 
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
@@ -27,16 +28,19 @@ SIZE = {
     "sqlite": "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
     "postgresql": "SELECT pg_database_size(current_database())",
 }
+CHANNELS = ("notify", "webhook")
+DELIVERY_STATES = ("waiting", "sending", "sent", "failed")
 BY_STRATEGY = ("strategy",)
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the figures depend on beside the rows; ``next_retraining`` is None where no schedule is in force."""
+    """What the figures depend on beside the rows; the retraining's slots are None where no schedule is in force."""
 
     settings: Settings
     serving: Serving
     now: datetime
+    last_retraining: datetime | None
     next_retraining: datetime | None
 
 
@@ -160,13 +164,23 @@ def _times_of_runs(session: Session, view: View, names: Names) -> list[Family | 
     for task, started_at, finished_at in session.execute(successful):
         if finished_at is not None:
             took.add((task,), max((finished_at - started_at).total_seconds(), 0.0))
+    return [last, took, *_schedule(view)]
+
+
+def _schedule(view: View) -> list[Family]:
     due = Family(
+        "retraining_due_timestamp_seconds",
+        "gauge",
+        "When the newest scheduled retraining was due; none without a schedule.",
+    )
+    due.put((), view.last_retraining.timestamp() if view.last_retraining else None)
+    following = Family(
         "retraining_next_timestamp_seconds",
         "gauge",
         "When the next scheduled retraining is due; none without a schedule.",
     )
-    due.put((), view.next_retraining.timestamp() if view.next_retraining else None)
-    return [last, took, due]
+    following.put((), view.next_retraining.timestamp() if view.next_retraining else None)
+    return [due, following]
 
 
 def _feeds(session: Session, view: View, names: Names) -> list[Family]:
@@ -223,6 +237,8 @@ def _news(session: Session) -> list[Family]:
         select(Event.code, Event.state, func.count()).group_by(Event.code, Event.state)
     ):
         events.add((code, state), count)
+    for labels in product(CHANNELS, DELIVERY_STATES):
+        deliveries.add(labels, 0)
     for channel, state, count in session.execute(
         select(Delivery.channel, Delivery.state, func.count()).group_by(Delivery.channel, Delivery.state)
     ):
