@@ -79,10 +79,11 @@ def warm_start(
     remove: Remove = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Learn from candles of the past: samples as the trader would have made them, tagged historical.
+    """Learn from candles of the past, from files or from the exchange.
 
-    They train, but never count as live: no version is credited with them. Each weighs half of what an executed trade
-    does, and less as executed trades arrive. A second run adds nothing twice.
+    The samples are those the trader would have made, tagged historical. They train, but never count as live: no
+    version is credited with them. Each weighs half of what an executed trade does, and less as executed trades
+    arrive. A second run adds nothing twice.
     """
     if bool(files) + (days is not None) + remove != 1:
         raise typer.BadParameter("give one of FILES, --days N and --remove", param_hint="FILES")

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from sqlalchemy.orm import Session
 
+from ai_engine.features.catalogue import FEATURE_NAMES, SCHEMA_HASH
 from backend.database import Database
 from backend.learning.versions.serving import Serving
 from backend.learning.versions.store import ArtifactStore
-from backend.models import AIModelVersion, AITrainingSample, FeatureSchema, Feed, JobRun, Strategy
+from backend.models import AIModelVersion, AITrainingSample, Alarm, FeatureSchema, Feed, JobRun, Strategy
 from backend.settings import Settings
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -97,6 +98,23 @@ class Records:
             "heartbeat_at": NOW,
         }
         self._add(JobRun(run_id=run_id, **given | fields))
+
+    def alarm(self, code: str, subject: str, **fields: Any) -> None:
+        given: dict[str, Any] = {"severity": "warning", "detail": "It is so.", "raised_at": NOW}
+        self._add(Alarm(code=code, subject=subject, **given | fields))
+
+    def catalogue(self) -> int:
+        """The id of the schema of our own features."""
+
+        def find(session: Session) -> int:
+            known = session.query(FeatureSchema).filter_by(hash=SCHEMA_HASH).one_or_none()
+            if known is None:
+                known = FeatureSchema(hash=SCHEMA_HASH, names=list(FEATURE_NAMES), created_at=NOW)
+                session.add(known)
+                session.flush()
+            return known.id
+
+        return self.database.write(find)
 
     def _add(self, *rows: Any) -> None:
         def add(session: Session) -> None:

@@ -42,7 +42,12 @@ def diagnose(facts: Facts, *, unwritable_because: str | None = None) -> dict[str
     facts = replace(facts, unwritable=unwritable_because)
     found = [finding for check in CATALOGUE.values() if (finding := check(facts)) is not None]
     healthy = all(finding.severity is Severity.INFO for finding in found)
-    return {"status": "ok", "strategy": facts.strategy, "healthy": healthy, "findings": [_public(finding) for finding in found]}
+    return {
+        "status": "ok",
+        "strategy": facts.strategy,
+        "healthy": healthy,
+        "findings": [_public(finding) for finding in found],
+    }
 
 
 def _public(finding: Finding) -> dict[str, Any]:

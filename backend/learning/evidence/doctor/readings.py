@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from ai_engine.features.catalogue import CATALOGUE, SCHEMA_HASH
+from ai_engine.features.catalogue import SCHEMA_HASH
 from backend.learning.decisions.strategies import horizon_of
 from backend.learning.versions.activation import version_before
 from backend.learning.versions.serving import Serving
@@ -20,8 +20,8 @@ Sample = AITrainingSample
 
 RECENT = 500
 FEATURE_ROWS = 200
-MAY_STAND_STILL = frozenset(feature.name for feature in CATALOGUE if feature.family == "calendar")
-"""Of our own features those that tell of time and of missing candles: their standing still is the market's doing."""
+MAY_STAND_STILL = 0.1
+"""The part of our own features that may: a few measure what need not happen, as gaps, idle candles and weekends do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +110,10 @@ def _constant(rows: Sequence[AITrainingSample]) -> tuple[str, ...]:
     schema = rows[0].feature_schema
     matrix = np.stack([np.frombuffer(row.features_blob, dtype="<f4") for row in rows])
     constant = np.ptp(matrix, axis=0) == 0
-    expected = MAY_STAND_STILL if schema.hash == SCHEMA_HASH else frozenset()
-    return tuple(name for name, same in zip(schema.names, constant, strict=True) if same and name not in expected)
+    names = tuple(name for name, same in zip(schema.names, constant, strict=True) if same)
+    if schema.hash == SCHEMA_HASH and len(names) <= MAY_STAND_STILL * len(schema.names):
+        return ()
+    return names
 
 
 def read_damaged(session: Session, strategy: str, serving: Serving) -> dict[str, str]:

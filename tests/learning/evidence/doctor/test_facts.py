@@ -1,10 +1,12 @@
 """The facts are what stands in the rows."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
 
+from ai_engine.features.catalogue import FEATURE_NAMES
 from backend.learning.evidence.doctor import diagnose, read_facts
 from backend.learning.evidence.doctor.facts import RECENT, Facts
 from tests.learning.evidence.conftest import NOW, STRATEGY, Records
@@ -122,3 +124,62 @@ def test_forecasts_within_one_horizon_are_one_independent_forecast(
 
     assert facts.live is not None
     assert facts.live["windows"] == windows
+
+
+A_TENTH = len(FEATURE_NAMES) // 10
+
+
+@pytest.mark.parametrize(("still", "named"), [(A_TENTH, 0), (A_TENTH + 1, A_TENTH + 1), (40, 40)])
+def test_a_few_of_our_own_features_may_stand_still(records: Records, still: int, named: int) -> None:
+    """On a market without gaps or idle candles, what measures them says 0 for ever; that is no finding."""
+    records.begin()
+    random = np.random.default_rng(1)
+    for _ in range(60):
+        values = random.normal(size=len(FEATURE_NAMES))
+        values[:still] = 0.0
+        records.known(0.01, feature_schema_id=records.catalogue(), features_blob=values.astype("<f4").tobytes())
+
+    assert len(facts_of(records).outcomes.constant_features) == named
+
+
+def test_historical_and_demo_rows_are_no_decisions_of_its_own(records: Records) -> None:
+    records.begin()
+    records.known(0.01, origin="historical", label_source="historical")
+    records.known(0.01, origin="synthetic", label_source="synthetic")
+
+    decisions = facts_of(records).decisions
+
+    assert (decisions.total, decisions.historical, decisions.outcomes_known) == (0, 1, 1)
+    assert facts_of(records).outcomes.historical_moves == 1
+    assert [one["code"] for one in diagnose(facts_of(records))["findings"]] == ["no_decisions"]
+
+
+def test_open_alarms_are_read_by_code_those_of_others_and_closed_ones_left_out(records: Records) -> None:
+    records.begin()
+    records.alarm("symbols_unknown", STRATEGY, strategy=STRATEGY, detail="mine")
+    records.alarm("delivery_failing", "webhook", detail="everybody's")
+    records.alarm("symbols_unknown", "another", strategy="another", detail="another's")
+    records.alarm("clock_skew", STRATEGY, strategy=STRATEGY, detail="over", closed_at=NOW)
+
+    assert facts_of(records).alarms == {"symbols_unknown": ("mine",), "delivery_failing": ("everybody's",)}
+
+
+def test_the_strategys_own_horizon_counts_and_not_the_settings_of_today(records: Records) -> None:
+    records.begin()
+    records.settings = replace(records.settings, horizon_candles=99)
+
+    assert (facts_of(records).terms.timeframe, facts_of(records).terms.horizon_candles) == ("5m", 12)
+
+
+def test_the_way_back_and_the_oldest_open_question_are_named(records: Records) -> None:
+    records.begin()
+    records.version(version_id="v1")
+    records.sample(decision_id="late", horizon_at=NOW)
+    records.sample(decision_id="first", horizon_at=NOW - timedelta(days=1))
+    records.known(0.01)
+
+    facts = facts_of(records)
+
+    assert facts.decisions.oldest_pending == "first"
+    assert facts.live is not None
+    assert facts.live["previous"] is None
