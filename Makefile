@@ -1,11 +1,13 @@
 # Any Python from 3.11 on: make run PYTHON=python3.12
 PYTHON ?= python3
 VENV := .venv/bin
-# Kinds of tests that must run: CHECK_REQUIRES=postgres makes a skip of one of them a failure.
+# What must run: CHECK_REQUIRES=postgres,promtool makes a skip of one of these kinds a failure (.ci/run names all).
 CHECK_REQUIRES ?=
+# What other programs judge: each is scripts/check_NAME.sh, and is skipped with its reason where its program is absent.
+JUDGED := prometheus unit compose openapi
 UV_COMPILE = uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate
 
-.PHONY: run test check lint bench lock format dev
+.PHONY: run test check lint judge bench lock format dev
 
 run:
 	@$(PYTHON) scripts/setup.py --no-migrate
@@ -22,8 +24,11 @@ lint: dev
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
 
-# Lint, types and every test, the architecture's among them.
-check: lint
+judge: dev
+	@for name in $(JUDGED); do CHECK_REQUIRES="$(CHECK_REQUIRES)" sh scripts/check_$$name.sh || exit 1; done
+
+# Lint, types, what is deployed and described, and every test, the architecture's among them.
+check: lint judge
 	@$(MAKE) --no-print-directory test CHECK_REQUIRES="$(CHECK_REQUIRES)"
 
 bench: dev
