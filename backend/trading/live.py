@@ -33,9 +33,7 @@ class TraderLoop:
 
     def introduction(self, timeout_seconds: float) -> str:
         """What somebody who starts the service should know of its market, as soon as anything is known of it."""
-        if self._turns.introduced.wait(timeout_seconds):
-            return self._turns.introduction
-        return "It has not answered yet; the trader goes on trying."
+        return self._turns.introduction.hear(timeout_seconds)
 
     def turn(self) -> float | None:
         """One turn without the thread; the seconds until the next, None where nothing more can come."""

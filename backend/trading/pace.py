@@ -8,12 +8,12 @@ from backend.trading.batches import ROUNDS_A_TRANSACTION
 
 TRANSACTION_SECONDS = 0.2
 MADE_UP_FOR_SECONDS = 1.0
-LONGEST_DELAY_SECONDS = 1.0
+LONGEST_DELAY_SECONDS = 1.25
 
 
 def delay_of(timeframe: timedelta) -> float:
     """The seconds that an exchange is given to tell a candle that has closed."""
-    return min(LONGEST_DELAY_SECONDS, timeframe.total_seconds() / 10)
+    return min(LONGEST_DELAY_SECONDS, timeframe.total_seconds() / 8)
 
 
 def seconds_to_ask(overdue: timedelta, timeframe: timedelta, longest: float) -> float:

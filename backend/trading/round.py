@@ -63,6 +63,7 @@ class Trader:
         self._market = resumed.market
         self._terms = resumed.terms
         self._windows = resumed.windows
+        self._outdated = False
         self._decision = DecisionContext(
             policy=policy_of(context.settings, resumed.terms),
             enabled=context.settings.enable_ai_trading,
@@ -81,8 +82,12 @@ class Trader:
             active, model = self._context.database.read(self._active)
             answers = self._decide(seen, model)
             results = self._context.database.write(self._store, rounds, answers, active)
-        self._windows = looked.windows
         self.after = rounds[-1].close_time
+        if self._outdated:  # a late candle may belong among those of these very rounds
+            self._reload()
+        else:
+            self._windows = looked.windows
+        self._outdated = False
         for result in results:
             if sum(result.signals.values()):
                 log.info("AI signals generated: BUY=%(BUY)d SELL=%(SELL)d HOLD=%(HOLD)d", result.signals)
@@ -97,8 +102,13 @@ class Trader:
             append_late, self.feed, self._market, late, settings=context.settings, now=context.clock()
         )
         if new:
-            self._windows = context.database.read(windows_of, self.feed, self._market, self.after)
+            self._outdated = True
+            self._reload()
         return new
+
+    def _reload(self) -> None:
+        """See what the store holds up to the last round."""
+        self._windows = self._context.database.read(windows_of, self.feed, self._market, self.after)
 
     @property
     def timeframe(self) -> timedelta:
@@ -111,24 +121,20 @@ class Trader:
         return _active_version(session, strategy), self._context.serving.model_for(session, strategy)
 
     def _decide(self, seen: Sequence[Sequence[Seen]], model: ServingModel | None) -> list[list[Answer]]:
-        """Answers for every observation of every round, from one call of the model."""
-        flat = [(item, self._decision_id(item)) for one in seen for item in one]
+        """Answers for every observation of every round, from one call of the model; nobody explores without orders."""
+        context, timeframe = self._context, self._context.feed.timeframe
+        flat = [(item, f"{item.symbol}-{timeframe}-{iso(item.closed_at)}") for one in seen for item in one]
         observations = [
-            Observation(item.symbol, item.features, FEATURE_NAMES, self._uniform(decision_id))
+            Observation(
+                item.symbol,
+                item.features,
+                FEATURE_NAMES,
+                _uniform(context.seed, decision_id) if context.settings.enable_execution else None,
+            )
             for item, decision_id in flat
         ]
         answers = iter(zip(flat, decide(observations, model, self._decision), strict=True))
         return [[(*known, answer) for known, answer in _take(answers, len(one))] for one in seen]
-
-    def _decision_id(self, item: Seen) -> str:
-        return f"{item.symbol}-{self._context.feed.timeframe}-{iso(item.closed_at)}"
-
-    def _uniform(self, decision_id: str) -> float | None:
-        """A number in [0, 1) that is the same for this decision in every run; None where nothing may be explored."""
-        if not self._context.settings.enable_execution:
-            return None
-        digest = hashlib.blake2b(f"{self._context.seed}:{decision_id}".encode(), digest_size=8).digest()
-        return (int.from_bytes(digest, "big") >> 11) / 2**53
 
     def _store(
         self,
@@ -150,15 +156,11 @@ class Trader:
                 f" {iso(feed.market_time)}.",
                 reason="round_taken",
             )
-        now = self._now(rounds[-1])
+        now = _recorded_at(context, rounds[-1])
         broker = PaperBroker(session, strategy, self._terms, now)
         results = [self._one(session, broker, one, answer) for one, answer in zip(rounds, answers, strict=True)]
         say_round(session, feed, self.feed, rounds[-1], decided=any(answers), now=context.clock())
         return results
-
-    def _now(self, one: CandleRound) -> datetime:
-        """When a round's facts are recorded: never before they happened, however far our clock is behind."""
-        return max(self._context.clock(), one.close_time)
 
     def _one(self, session: Session, broker: PaperBroker, one: CandleRound, answers: Sequence[Answer]) -> RoundResult:
         """Everything one round leaves behind, in the order in which it happens."""
@@ -179,7 +181,7 @@ class Trader:
 
     def _settle(self, session: Session, strategy: Strategy, one: CandleRound) -> int:
         """Settle, in market time, the trader's own rows and those of bots that its market prices."""
-        terms, market, market_time, now = self._terms, self._market, one.close_time, self._now(one)
+        terms, market, market_time, now = self._terms, self._market, one.close_time, _recorded_at(self._context, one)
         own = settle_due(session, strategy, market_time=market_time, costs=terms, markets=(market,), now=now)
         settings = self._context.settings
         return own + settle_followers(session, market, settings=settings, market_time=market_time, costs=terms, now=now)
@@ -190,7 +192,7 @@ class Trader:
         if not answers:
             return
         decisions = [_new_decision(*answer) for answer in answers]
-        samples = record(session, strategy, decisions, now=self._now(one))
+        samples = record(session, strategy, decisions, now=_recorded_at(self._context, one))
         if not self._context.settings.enable_execution:
             return
         for sample, (seen, decision_id, answer) in zip(samples, answers, strict=True):
@@ -199,6 +201,17 @@ class Trader:
             distances = barriers(seen.closes, self._terms.horizon_candles, self._terms.cost)
             signal = Signal(sample.id, decision_id, seen.symbol, answer.choice.action, seen.closed_at, distances)
             broker.signal(replace(signal, fresh=one.fresh))
+
+
+def _uniform(seed: int, decision_id: str) -> float:
+    """A number in [0, 1) that is the same for this decision in every run."""
+    digest = hashlib.blake2b(f"{seed}:{decision_id}".encode(), digest_size=8).digest()
+    return (int.from_bytes(digest, "big") >> 11) / 2**53
+
+
+def _recorded_at(context: TraderContext, one: CandleRound) -> datetime:
+    """When a round's facts are recorded: never before they happened, however far our clock is behind."""
+    return max(context.clock(), one.close_time)
 
 
 def _active_version(session: Session, strategy: str) -> str | None:

@@ -52,6 +52,25 @@ class Workplace:
     market: Callable[..., Feed] = feed_of
 
 
+class Introduction:
+    """What the start says of the market: the first that is known of it."""
+
+    def __init__(self) -> None:
+        self._known = threading.Event()
+        self._sentence = "It has not answered yet; the trader goes on trying."
+
+    def say(self, sentence: str) -> None:
+        """Say it, where nothing was said before."""
+        if not self._known.is_set():
+            self._sentence = sentence
+            self._known.set()
+
+    def hear(self, timeout_seconds: float) -> str:
+        """Wait for it so long."""
+        self._known.wait(timeout_seconds)
+        return self._sentence
+
+
 class TraderTurns:
     """The trader's state from turn to turn: its role, its market, and what is wrong with them."""
 
@@ -67,8 +86,7 @@ class TraderTurns:
         self._rests_until = 0.0
         self.feed: Feed | None = None
         self.trouble: Code | None = None
-        self.introduced = threading.Event()
-        self.introduction = ""
+        self.introduction = Introduction()
 
     def turn(self) -> float | None:
         """Take all that has closed; the seconds to wait before the next turn, None where nothing more can come."""
@@ -76,7 +94,7 @@ class TraderTurns:
         try:
             if not self._role.take():
                 self._trader = None
-                self._introduce(f"Another process trades for strategy {self._role.strategy}.")
+                self.introduction.say(f"Another process trades for strategy {self._role.strategy}.")
                 return tick
             rest = self._rests_until - self._place.patience.timer()
             if rest > 0 and self._complaint is not None:
@@ -152,9 +170,9 @@ class TraderTurns:
         except QuantumTraderError as refused:
             log.log(logging.ERROR, "The trader cannot start: %s", refused.message)
             self._say("off", refused.message)
-            self._introduce(f"The trader does not run: {refused.message}")
+            self.introduction.say(f"The trader does not run: {refused.message}")
             return None
-        self._introduce(lacking or f"{', '.join(self.feed.symbols)} on {self.feed.source}, on paper.")
+        self.introduction.say(lacking or f"{', '.join(self.feed.symbols)} on {self.feed.source}, on paper.")
         return trader
 
     def _catch_up(self, trader: Trader) -> None:
@@ -164,6 +182,7 @@ class TraderTurns:
             # An exchange may have taken longer to answer than the lease lasts.
             if elsewhere and not self._role.take():
                 raise LeaseLostError(self._role.strategy)
+            trader.take_late(trader.feed.late())
             trader.steps(batch)
             self._retry_seconds = self._place.patience.first_retry_seconds
             if self._stopped.wait(pace.seconds_to_wait(len(batch))):
@@ -193,7 +212,7 @@ class TraderTurns:
         self._trading = True
         if not self._stopped.is_set():
             self._say_silent(error.message)
-            self._introduce(f"{error.message} The trader goes on trying.")
+            self.introduction.say(f"{error.message} The trader goes on trying.")
         return min(rest, patience.tick_seconds)
 
     def _failed(self, error: Exception) -> float:
@@ -230,12 +249,6 @@ class TraderTurns:
     def _say(self, state: str, detail: str | None = None) -> None:
         source, strategy = self._place.settings.market, self._role.strategy
         self._place.database.write(say, strategy, source, state, now=self._place.clock(), detail=detail)
-
-    def _introduce(self, sentence: str) -> None:
-        """What the start says of the market, the first time that anything is known of it."""
-        if not self.introduced.is_set():
-            self.introduction = sentence
-            self.introduced.set()
 
 
 def _is_due(trader: Trader) -> bool:

@@ -13,6 +13,7 @@ from backend.database import Database
 from backend.models import Base
 from backend.settings import load_settings
 from tests.trading.desk import Desk, random_bars, with_model, write_file
+from tests.trading.live_desk import FakeExchange, LiveDesk
 
 OpenDesk = Callable[..., Desk]
 
@@ -85,3 +86,19 @@ def model_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         desk = open_desk()
         desk.run(serving=with_model(desk))
         yield desk
+
+
+@pytest.fixture
+def live(open_desk: OpenDesk) -> LiveDesk:
+    """A desk on an exchange out of memory, with minute candles and two symbols."""
+    desk = open_desk(
+        market="binance",
+        strategy="default",
+        symbols=("AAAUSDT", "BBBUSDT"),
+        timeframe="1m",
+        market_speed=0.0,
+        exploration_rate=0.0,
+        require_edge=False,
+        sides="long",
+    )
+    return LiveDesk(desk, FakeExchange())

@@ -80,9 +80,11 @@ class ScriptedServing(Serving):
         return None if active is None else ServingModel(active, ScriptedModel(), False, active)  # type: ignore[arg-type]
 
 
-def add_version(session: Session, settings: Settings, version_id: str, strategy: str = "replay") -> None:
+def add_version(
+    session: Session, settings: Settings, version_id: str, strategy: str = "replay", market: str = "replay"
+) -> None:
     """A version's row, not active, as a retraining would leave it."""
-    row, _ = ensure_strategy(session, strategy, market="replay", settings=settings, now=NOW, actor="test")
+    row, _ = ensure_strategy(session, strategy, market=market, settings=settings, now=NOW, actor="test")
     schema = ensure_schema(session, row, FEATURE_NAMES, now=NOW)
     version = AIModelVersion(
         version_id=version_id,

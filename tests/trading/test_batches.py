@@ -1,11 +1,13 @@
 """Rounds are gathered without losing one, and nights lie where the schedule puts them."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.market.feed import CandleRound
+from backend.market.feed import CandleRound, FeedUnavailableError
 from backend.trading.batches import batches, nights
 
 START = datetime(2025, 5, 1, tzinfo=UTC)
@@ -51,3 +53,16 @@ def test_the_round_that_closes_at_the_slot_is_taken_before_the_night() -> None:
 
 def test_a_night_without_any_round_still_comes() -> None:
     assert list(nights([], [START], 32)) == [([], [START])]
+
+
+def test_what_a_market_told_before_it_failed_is_handed_out_and_then_the_failure() -> None:
+    def failing() -> Iterator[CandleRound]:
+        yield from rounds_at([1, 2, 3, 4, 5])
+        raise FeedUnavailableError("The exchange is away.", retry_after_seconds=1.0)
+
+    found = []
+    with pytest.raises(FeedUnavailableError, match="away"):
+        for batch in batches(failing(), 2):
+            found.append(batch)
+
+    assert found == [rounds_at([1, 2]), rounds_at([3, 4]), rounds_at([5])]

@@ -1,11 +1,13 @@
 """The market's speed is kept by a timer that only the test moves."""
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.trading.batches import ROUNDS_A_TRANSACTION
-from backend.trading.pace import MADE_UP_FOR_SECONDS, Pace
+from backend.trading.pace import MADE_UP_FOR_SECONDS, Pace, delay_of, seconds_to_ask
 
 
 class Timer:
@@ -55,3 +57,21 @@ def test_no_speed_is_as_fast_as_possible() -> None:
 
     assert pace.rounds_a_transaction == ROUNDS_A_TRANSACTION
     assert [pace.seconds_to_wait(32) for _ in range(100)] == [0.0] * 100
+
+
+@given(
+    overdue=st.floats(-3600, 3600), timeframe=st.sampled_from([1, 60, 300, 3600, 86_400]), longest=st.floats(0.2, 10)
+)
+def test_an_exchange_is_asked_soon_after_a_close_and_then_ever_more_seldom(
+    overdue: float, timeframe: int, longest: float
+) -> None:
+    length = timedelta(seconds=timeframe)
+    wait = seconds_to_ask(timedelta(seconds=overdue), length, longest)
+
+    assert 0 < wait <= longest
+    assert 0 < delay_of(length) <= min(1.25, timeframe / 8)
+    if overdue >= delay_of(length):
+        assert wait >= min(delay_of(length), longest)
+        assert wait == pytest.approx(min(max(overdue - delay_of(length), delay_of(length)), longest), abs=1e-5)
+    else:
+        assert wait == pytest.approx(min(delay_of(length) - overdue, longest), abs=1e-5)
