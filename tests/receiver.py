@@ -5,12 +5,16 @@ import hmac
 import json
 import threading
 import time
+import warnings
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from backend.operations.delivery_people import People
 
 HANG = -1
 DROP = -2
@@ -98,9 +102,18 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+@cache
+def load_apprise() -> None:
+    """Let apprise read its plugins once; some of them import what newer Pythons warn about."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        People("json://127.0.0.1").usable()
+
+
 @contextmanager
 def running_receiver() -> Iterator[Receiver]:
     """The server, listening; whatever hangs is released at the end."""
+    load_apprise()
     receiver = Receiver()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(receiver))
     server.daemon_threads = True

@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
@@ -23,10 +24,16 @@ from backend.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-LOOK_EVERY_SECONDS = 1.0
-LOOK_AGAIN_AFTER_FAILURE_SECONDS = 30.0
 PATIENCE_SECONDS = 1.0
 LATE_COMMITS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long a courier's thread waits between two looks, and after one that failed."""
+
+    look_every_seconds: float = 1.0
+    after_failure_seconds: float = 30.0
 
 
 class _Told(NamedTuple):
@@ -66,16 +73,16 @@ class Courier:
         self._after = max(after, min(newest, after + queue.EVENTS_A_LOOK) - LATE_COMMITS)
         return self._send(messages)
 
-    def keep_on(self) -> None:
+    def keep_on(self, pace: Pace) -> None:
         """Turn until told to stop; whatever goes wrong is logged and tried again."""
-        pause = LOOK_EVERY_SECONDS
+        pause = pace.look_every_seconds
         while not self._stopped.wait(pause):
             try:
                 self.turn()
-                pause = LOOK_EVERY_SECONDS
+                pause = pace.look_every_seconds
             except Exception:
                 logger.exception("Delivery (%s) could not go on; trying again.", self.target.label)
-                pause = LOOK_AGAIN_AFTER_FAILURE_SECONDS
+                pause = pace.after_failure_seconds
 
     def stop(self) -> None:
         """Begin no further message."""
@@ -136,9 +143,10 @@ def _within(seconds: float, attempt: Callable[[], Outcome]) -> Outcome:
 class Deliverer:
     """Everybody's courier; without a target it does nothing at all."""
 
-    def __init__(self, database: Database, settings: Settings, clock: Clock) -> None:
+    def __init__(self, database: Database, settings: Settings, clock: Clock, pace: Pace = Pace()) -> None:
         self._database = database
         self._clock = clock
+        self._pace = pace
         self._couriers = [Courier(database, target, clock) for target in targets_of(settings)]
         self._threads: list[threading.Thread] = []
         self._begun = False
@@ -169,7 +177,7 @@ class Deliverer:
         self.begin()
         for courier in self._couriers:
             name = f"delivery-{courier.target.channel}"
-            self._threads.append(threading.Thread(target=courier.keep_on, name=name, daemon=True))
+            self._threads.append(threading.Thread(target=courier.keep_on, args=(self._pace,), name=name, daemon=True))
         for thread in self._threads:
             thread.start()
 
