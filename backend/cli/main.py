@@ -16,11 +16,12 @@ from backend.errors import QuantumTraderError
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where a command's function is, and the first line of its help."""
+    """Where a command's function is, the first line of its help, and how many versions it is given."""
 
     module: str
     function: str
     help: str
+    versions: int = 0
 
 
 COMMANDS = {
@@ -34,10 +35,14 @@ COMMANDS = {
     "alarms": Entry("alarms", "alarms", "What is wrong now or was, what was told to whom, and a test message."),
     "retrain": Entry("versions", "retrain", "Train a version now; it stays inactive until you activate it."),
     "models": Entry("versions", "models", "Versions, newest first."),
-    "model": Entry("versions", "model", "All of one version: report, lineage, live figures, activations."),
-    "activate": Entry("versions", "activate", "Let a version decide from the next decision on."),
+    "model": Entry("versions", "model", "All of one version: report, lineage, live figures, activations.", 1),
+    "activate": Entry("versions", "activate", "Let a version decide from the next decision on.", 1),
     "rollback": Entry("versions", "rollback", "Go back to the version that was active before."),
     "deactivate": Entry("versions", "deactivate", "Let no version decide; the cold-start rule does."),
+    "compare": Entry("compare", "compare", "Two versions side by side, and on the decisions that both forecast.", 2),
+    "rebuild": Entry(
+        "rebuild", "rebuild", "Train a version again from the same rows, and prove that the same file comes out.", 1
+    ),
     "samples": Entry("samples", "samples", "Decisions with their outcomes, newest first, as a table, JSON or CSV."),
     "runs": Entry("views", "runs", "Retrainings, scheduled and manual, newest first."),
     "import": Entry("imports", "import_file", "Bring in the closed trades of another bot from a CSV or JSON file."),
@@ -70,7 +75,32 @@ class LazyCommands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that is called, itself."""
         name = args[0]
-        return (name, load(name), args[1:]) if name in COMMANDS else super().resolve_command(ctx, args)
+        if name not in COMMANDS:
+            return super().resolve_command(ctx, args)
+        if ctx.resilient_parsing and outlined(args[1:]):
+            return name, outline(name), args[1:]
+        return name, load(name), args[1:]
+
+
+class Outline(TyperCommand):
+    """What a shell completes of a command without its module, which takes most of a second to load."""
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """The options, which the command itself knows."""
+        return load(str(self.name)).shell_complete(ctx, incomplete)
+
+
+def outlined(given: Sequence[str]) -> bool:
+    """Whether an outline knows all that was typed so far."""
+    return all(not one.startswith("-") or one == "--strategy" for one in given)
+
+
+def outline(name: str) -> Any:
+    """The command as far as its versions and strategies go."""
+    outlines = importlib.import_module("backend.cli.completion").OUTLINES
+    single = typer.Typer(add_completion=False)
+    single.command(name, cls=Outline)(outlines[COMMANDS[name].versions])
+    return typer.main.get_command(single)
 
 
 def load(name: str) -> Any:

@@ -9,24 +9,24 @@ from sqlalchemy.orm import Session
 
 from backend.api.sample_export import csv_lines
 from backend.cli.assembly import ACTOR, Assembly, assembled
-from backend.cli.output import JsonOption, StrategyOption, answer, print_rows
+from backend.cli.output import Column, JsonOption, StrategyOption, answer, percent, print_rows, when
 from backend.learning.decisions import synthetic
 from backend.learning.decisions.queries import SampleFilter, list_samples
 from backend.learning.decisions.strategies import get_strategy
 
-COLUMNS = {
-    "timestamp": "decided",
+COLUMNS: dict[str, str | Column] = {
+    "timestamp": Column("decided", when),
     "symbol": "symbol",
     "predicted_action": "action",
-    "reason": "reason",
-    "model_version": "version",
-    "state": "state",
-    "entry_price": "entry",
-    "exit_price": "exit",
-    "forward_return": "forward return",
-    "target_label": "label",
+    "reason": Column("reason", drop=3),
+    "model_version": Column("version", drop=4),
+    "state": Column("state", drop=6),
+    "entry_price": Column("entry", drop=7),
+    "exit_price": Column("exit", drop=8),
+    "forward_return": Column("move", percent, drop=2),
+    "target_label": Column("earned", percent),
     "target_class": "class",
-    "label_source": "source",
+    "label_source": Column("outcome", drop=5),
     "realized_pnl": "P&L",
 }
 MOST, CSV_MOST = 1000, 1_000_000

@@ -6,38 +6,46 @@ from typing import Annotated, Any
 import typer
 
 from backend.cli.assembly import ACTOR, assembled
+from backend.cli.completion import complete_version
 from backend.cli.output import (
+    Column,
     JsonOption,
     LimitOption,
     StrategyOption,
     answer,
     cell,
-    print_facts,
+    percent,
     print_rows,
     progress_bar,
+    when,
 )
+from backend.cli.version_view import show_version
 from backend.learning.versions import activation, queries
 from backend.learning.versions.retrain import retrain as train
 
 VersionArgument = Annotated[
-    str, typer.Argument(metavar="VERSION", help="Such as v20251112_150000; qt models lists them.")
+    str,
+    typer.Argument(
+        metavar="VERSION",
+        help="Such as v20251112_150000; qt models lists them.",
+        autocompletion=complete_version,
+    ),
 ]
 ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why; kept in the audit trail.")]
 
-COLUMNS = {
+COLUMNS: dict[str, str | Column] = {
     "version_id": "version",
-    "strategy": "strategy",
-    "is_active": "active",
+    "strategy": Column("strategy", drop=2),
+    "state": "state",
     "verdict": "verdict",
-    "recommended": "recommended",
-    "training_samples": "trained on",
-    "validation_samples": "judged on",
-    "validation_accuracy": "accuracy",
-    "live_accuracy": "live accuracy",
-    "total_predictions": "predictions",
+    "validation_accuracy": Column("accuracy", percent),
+    "live_accuracy": Column("live", percent),
     "total_pnl": "P&L",
+    "total_predictions": Column("decisions", drop=3),
+    "training_samples": Column("trained on", drop=4),
+    "validation_samples": Column("judged on", drop=5),
+    "trained_at": Column("trained", when, drop=6),
 }
-SUMMARY = ("version_id", "strategy", "trained_at", "is_active", "verdict", "recommended", "model_path", "notes")
 
 
 def retrain(
@@ -79,28 +87,28 @@ def models(strategy: StrategyOption = None, limit: LimitOption = 20, as_json: Js
     with assembled() as assembly:
         found, cursor = assembly.database.read(queries.list_models, strategy=strategy, limit=limit)
     told = {"status": "ok", "count": len(found), "models": found, "next_cursor": cursor}
-    answer(
-        told, as_json, lambda data: print_rows(data["models"], COLUMNS, "There is no version yet. Make one: qt retrain")
-    )
+    answer(told, as_json, _show_models)
+
+
+def _show_models(told: Mapping[str, Any]) -> None:
+    rows = [{**one, "state": _state(one)} for one in told["models"]]
+    print_rows(rows, COLUMNS, "There is no version yet. Make one: qt retrain")
+    if rows:
+        print(f"\nWhat the numbers of one mean: qt model {rows[0]['version_id']}")
+
+
+def _state(version: Mapping[str, Any]) -> str:
+    """In one word what stands behind it, and whether it decides."""
+    if version["is_active"]:
+        return "active"
+    return "recommended" if version["recommended"] else "-"
 
 
 def model(version: VersionArgument, as_json: JsonOption = False) -> None:
     """All of one version: report, lineage, live figures, activations."""
     with assembled() as assembly:
-        answer(assembly.database.read(queries.get_model, version), as_json, _show_model)
-
-
-def _show_model(told: Mapping[str, Any]) -> None:
-    print(told["report"].get("sentence") or "")
-    print_facts({key: told[key] for key in SUMMARY})
-    for part in ("report", "live", "lineage"):
-        print(f"\n{part}")
-        print_facts(
-            {f"  {key}": value for key, value in told[part].items() if key not in ("sentence", "feature_names")}
-        )
-    print(f"\nactivations: {len(told['activations'])}")
-    for entry in told["activations"]:
-        print(f"  {entry['activated_at']} by {entry['actor']}{': ' + entry['reason'] if entry['reason'] else ''}")
+        told = assembly.database.read(queries.get_model, version)
+    answer(told, as_json, show_version)
 
 
 def activate(

@@ -1,0 +1,113 @@
+"""One version as a person reads it: its sentence, then each number beside what it means."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from backend.cli.output import percent, print_facts, print_rows, say, when
+from backend.learning.versions.gate import MEANING
+
+NUMBERS = {"name": "number", "value": "value", "meaning": "what it means"}
+
+
+def show_version(told: Mapping[str, Any]) -> None:
+    """The sentence, the verdict, the report, the live figures, the origin and the activations."""
+    report = told["report"]
+    say(report.get("sentence") or f"{told['version_id']} has no sentence.")
+    print(f"\n{told['version_id']} of {told['strategy']}: {_state(told)}; trained {when(told['trained_at'])} UTC.")
+    print(f"Verdict: {told['verdict']}. {MEANING[told['verdict']]}")
+    if not told["recommended"]:
+        say(f"Not recommended: {'; '.join(report.get('recommendation_reasons') or ['no reason is recorded'])}.")
+    print("\nJudged on rows it had not seen")
+    print_rows(_numbers(report), NUMBERS, "")
+    print("\nLive")
+    print_facts(_live(told["live"], told["activations"]))
+    print("\nMade of")
+    print_facts(_origin(told))
+    if told["activations"]:
+        print("\nActivations")
+    for entry in told["activations"]:
+        undone = f", undone {when(entry['undone_at'])}" if entry["undone_at"] else ""
+        reason = f": {entry['reason']}" if entry["reason"] else ""
+        print(f"  {when(entry['activated_at'])} by {entry['actor']}{undone}{reason}")
+    print(f"\nEvery figure: qt model {told['version_id']} --json")
+
+
+def _state(told: Mapping[str, Any]) -> str:
+    if told["is_active"]:
+        return f"active since {when(told['activated_at'])} UTC"
+    if told["activated_at"]:
+        return f"inactive since {when(told['replaced_at'])} UTC"
+    return "never active"
+
+
+def _numbers(report: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The report's figures in the order in which they are to be believed."""
+    low, high = report.get("validation_accuracy_ci95") or (None, None)
+    judged, small = report["validation_samples"] - report["neutral_samples"], report["neutral_samples"]
+    baseline = (report["baseline_name"] or "the baseline").replace("_", " ")
+    rows = [
+        (
+            "accuracy",
+            percent(report["validation_accuracy"]),
+            f"right directions among {judged:,} newer moves larger than the costs ({small:,} smaller ones left out)",
+        ),
+        (
+            "95 % interval",
+            f"{percent(low)} to {percent(high)}" if low is not None else "-",
+            "where the accuracy lies" if low is not None else "was not computed",
+        ),
+        ("baseline", percent(report["baseline_accuracy"]), f"what '{baseline}' scores on the same rows"),
+        ("break-even", percent(report["break_even_accuracy"]), _break_even(report)),
+        (
+            "detectable",
+            percent(report["min_detectable_accuracy"]),
+            f"the least accuracy that about {report['effective_samples']} independent outcomes reliably show",
+        ),
+        ("net return", percent(report["net_return_after_costs"]), "a trade, had every forecast been followed"),
+        (
+            "error",
+            percent(report["validation_mae"]),
+            f"mean absolute error of the forecast; always forecasting 0 has {percent(report['mae_zero_forecast'])}",
+        ),
+        ("on older rows", percent(report["train_accuracy"]), "accuracy on rows it was fitted to: no merit in it"),
+    ]
+    return [{"name": name, "value": value, "meaning": meaning} for name, value, meaning in rows]
+
+
+def _break_even(report: Mapping[str, Any]) -> str:
+    if report["costs_exceed_moves"]:
+        return "no accuracy pays: the costs exceed the moves"
+    return "the accuracy from which on a trade pays its costs"
+
+
+def _live(live: Mapping[str, Any], activations: Any) -> dict[str, str]:
+    if not live["total_predictions"]:
+        return {"forecasts": "none" if activations else "none: it was never active"}
+    judged = live["matured_predictions"] - live["neutral_predictions"]
+    return {
+        "accuracy": f"{percent(live['live_accuracy'])} of {judged:,} moves larger than the costs",
+        "forecasts": f"{live['total_predictions']:,}: {live['matured_predictions']:,} known,"
+        f" {live['pending_predictions']:,} to come, {live['neutral_predictions']:,} too small to count",
+        "trades": f"{live['total_trades']:,} closed, P&L {live['total_pnl']:,.2f}",
+    }
+
+
+def _origin(told: Mapping[str, Any]) -> dict[str, str]:
+    report, lineage = told["report"], told["lineage"]
+    sources = ", ".join(f"{count:,} {name}" for name, count in lineage["rows_by_label_source"].items())
+    recipe = lineage["recipe"]
+    kept_out = ", ".join(f"{count:,} {reason}" for reason, count in report["quarantined"].items())
+    constant = report["constant_features"]
+    return {
+        "rows": f"{report['artifact_samples']:,} ({sources}), fitted on {report['training_samples']:,} older and judged"
+        f" on {report['validation_samples']:,} newer; the file is refitted on all",
+        "window": f"{when(report['window_start'])} to {when(report['window_end'])} UTC",
+        "left out": kept_out or "none",
+        "learned": "the move over the horizon" if report["target_kind"] == "horizon" else "the move of each trade",
+        "features": f"{len(lineage['feature_names'])}"
+        + (f", of which {len(constant)} never change: {', '.join(constant[:5])}" if constant else ""),
+        "recipe": f"{recipe['name']} ({recipe['version']}), {recipe['trees']} trees of depth {recipe['depth']}",
+        "libraries": ", ".join(f"{name} {version}" for name, version in lineage["libraries"].items()),
+        "file": f"{told['model_path']} ({lineage['artifact_bytes']:,} bytes, SHA-256 {lineage['sha256'][:16]}...)",
+        "again": f"qt rebuild {told['version_id']} makes it again" if lineage.get("rows") else "cannot be rebuilt",
+    }
