@@ -9,7 +9,7 @@ from backend.clock import Clock, from_ms, to_ms, utc_now
 from backend.errors import NotFoundError
 from backend.market import exchange_names as names
 from backend.market.exchange_answers import as_bars, as_candles
-from backend.market.exchange_client import TIMEOUT_SECONDS, ExchangeClient
+from backend.market.exchange_client import USUAL_MANNERS, ExchangeClient, Manners
 from backend.market.exchange_history import History
 from backend.market.exchange_pages import Pages, Series, closed_until
 from backend.market.exchange_poll import Poller
@@ -35,7 +35,7 @@ class ExchangeMarket:
         *,
         url: str | None = None,
         now: Clock = utc_now,
-        timeout_seconds: float = TIMEOUT_SECONDS,
+        manners: Manners = USUAL_MANNERS,
     ) -> None:
         self.source = exchange_id
         self.timeframe = timeframe
@@ -43,7 +43,7 @@ class ExchangeMarket:
         self.unknown_symbols: tuple[str, ...] = ()
         self._now = now
         self._length = timeframe_ms(timeframe)
-        self._client = ExchangeClient(exchange_id, url=url, now=now, timeout_seconds=timeout_seconds)
+        self._client = ExchangeClient(exchange_id, url=url, now=now, manners=manners)
         self._fetched = names.fetched_timeframe(exchange_id, timeframe, self._client.timeframes)
         self._pages: dict[str, Pages] | None = None
         self._history = History(self._client)

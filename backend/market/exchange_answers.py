@@ -64,6 +64,28 @@ def bars(rows: object, length_ms: int, latest_ms: int, left_out: Collection[int]
     return {opened: _floats(found[opened]) for opened in sorted(found)}
 
 
+def can_hold_candles(content: object) -> bool:
+    """Whether JSON has the form of candles: a list of rows, or an object that holds lists.
+
+    Of rows that are no rows ccxt makes candles without a time, and then drops them as if they were too old.
+
+    >>> [can_hold_candles(some) for some in ([], [[1, 2]], {"result": {"list": []}}, {"t": [1], "o": [2.0]})]
+    [True, True, True, True]
+    >>> [can_hold_candles(some) for some in (None, "soon", [None], [[None, 1]], {"code": 0})]
+    [False, False, False, False, False]
+    """
+    if isinstance(content, list):
+        return all(isinstance(row, dict) or (isinstance(row, list) and row[:1] != [None]) for row in content)
+    if isinstance(content, dict):
+        inner = [part for part in content.values() if isinstance(part, list | dict)]
+        return any(_is_column(part) or can_hold_candles(part) for part in inner)
+    return False
+
+
+def _is_column(part: object) -> bool:
+    return isinstance(part, list) and all(_is_number(value) or isinstance(value, str) for value in part)
+
+
 def _floats(bar: Bar) -> Bar:
     opened, high, low, close, volume = map(float, bar)
     return opened, high, low, close, volume

@@ -16,12 +16,23 @@ from backend.market.exchange_restraint import FAILED, RefusedError, Restraint
 
 Ask: TypeAlias = Callable[[Any], Awaitable[Any]]
 
-TIMEOUT_SECONDS = 10.0
 LONGEST_CALL_SECONDS = 60.0
 MOST_CANDLES = 1000
 CANDLES_WHERE_UNTOLD = 500
 GONE_SECONDS = 600.0
 CLOSED_SECONDS = 60.0
+PLAIN_EXIT_MS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How long an answer is waited for, and whether requests keep the distance that the exchange's rules ask for."""
+
+    timeout_seconds: float = 10.0
+    spaced: bool = True
+
+
+USUAL_MANNERS = Manners()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +47,13 @@ class Answer:
 class ExchangeClient:
     """A connection to an exchange; every request may raise RefusedError."""
 
-    def __init__(
-        self, exchange_id: str, *, url: str | None, now: Clock, timeout_seconds: float = TIMEOUT_SECONDS
-    ) -> None:
+    def __init__(self, exchange_id: str, *, url: str | None, now: Clock, manners: Manners = USUAL_MANNERS) -> None:
         self.clock = ExchangeClock()
         self.restraint = Restraint(now)
         self._now = now
         self._id = exchange_id
-        self._timeout_seconds = timeout_seconds
-        self._ccxt = connection(exchange_id, url, timeout_seconds)
+        self._manners = manners
+        self._ccxt = connection(exchange_id, url, manners)
         self._loop: LoopThread | None = None
         self._closed = False
         self._asking, self._opening = threading.Lock(), threading.Lock()
@@ -88,9 +97,9 @@ class ExchangeClient:
     def candles(self, name: str, timeframe: str, since: int, limit: int) -> Answer:
         """Rows of candles that open at or after a time."""
         answer = self._ask(lambda ccxt: ccxt.fetch_ohlcv(name, timeframe, since, limit))
-        # From an answer that is no JSON ccxt makes an empty list, as from one that truly holds no candle.
-        if self._ccxt.last_json_response is None:
-            raise self._refusal("answered something that is not JSON")
+        # Of something else than candles ccxt makes an empty list, as of an answer that truly holds none.
+        if not answers.can_hold_candles(self._ccxt.last_json_response):
+            raise self._refusal("answered something else than candles")
         return answer
 
     def close(self) -> None:
@@ -145,7 +154,9 @@ class ExchangeClient:
                 reason="market_unsuitable",
             )
         if kinds & {"RequestTimeout", "TimeoutError"}:
-            what = f"did not answer within {self._timeout_seconds:.0f} s"
+            what = f"did not answer within {self._manners.timeout_seconds:.0f} s"
+        elif isinstance(error.__cause__, OSError):
+            what = f"cannot be reached: {answers.in_words(self._id, error)}"
         else:
             what = f"answered: {answers.in_words(self._id, error)}"
         their_now = from_ms(self.clock.about(to_ms(self._now())))
@@ -163,14 +174,18 @@ async def _within(ask: Ask, ccxt: Any) -> Any:
         return await ask(ccxt)
 
 
-def connection(exchange_id: str, url: str | None, timeout_seconds: float) -> Any:
+def connection(exchange_id: str, url: str | None, manners: Manners) -> Any:
     """The exchange as ccxt knows it, not yet connected: public calls only, its addresses overridden by ``url``."""
     import ccxt.async_support as ccxt  # type: ignore[import-untyped]
 
     if exchange_id not in ccxt.exchanges:
         raise names.unknown_exchange(exchange_id, ccxt.exchanges)
     exchange = getattr(ccxt, exchange_id)(
-        {"enableRateLimit": True, "timeout": int(timeout_seconds * 1_000), "enableLastJsonResponse": True}
+        {
+            "enableRateLimit": manners.spaced,
+            "timeout": int(manners.timeout_seconds * 1_000),
+            "enableLastJsonResponse": True,
+        }
     )
     if exchange.has.get("fetchOHLCV") is not True:
         raise InvalidInputError(
@@ -183,4 +198,7 @@ def connection(exchange_id: str, url: str | None, timeout_seconds: float) -> Any
         names.spot_only(exchange.options)
     if url is not None:
         exchange.urls["api"] = names.redirected(exchange.urls["api"], url)
+        if url.startswith("http://"):
+            # ccxt waits at its end for encrypted connections to be taken down.
+            exchange.timeout_on_exit = PLAIN_EXIT_MS
     return exchange

@@ -97,12 +97,14 @@ class Walk:
 
     def request(self, end: int) -> tuple[int, int]:
         """Where the next page begins, and how many candles it may hold."""
-        since = max(self.cursor - self.overlap * self.length, 0)
+        back = 0 if self.asked_again else self.overlap
+        since = max(self.cursor - back * self.length, 0)
         return since, max(2, min((end - since) // self.length + 2, self.limit))
 
     def take(self, page: Page, end: int) -> bool:
         """Move on by one answer; True when nothing is left to ask before ``end``."""
         since, limit = self.request(end)
+        again, self.asked_again = self.asked_again, False
         reached = max(page.closed, default=-1) + self.length
         moved = reached > self.cursor
         self.cursor = max(self.cursor, reached)
@@ -110,10 +112,10 @@ class Walk:
             return True
         if moved:
             return False
-        if page.rows == 0 and not self.asked_again:
+        if not again and (page.rows == 0 or page.rows >= limit):
+            # Nothing at all where something was known, or a page full of what was known: not yet believed.
             self.asked_again = True
             return False
-        self.asked_again = False
         if since + limit * self.length >= end:
             return True
         self.cursor = since + limit * self.length

@@ -14,6 +14,9 @@ log = logging.getLogger(__name__)
 
 ENOUGH_FAILURES = 2
 """So many symbols that fail, and none that is answered, stand for the whole exchange."""
+SHORTEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 1.0, 15.0
+LONGEST_WAIT_FOR_OTHERS_SECONDS = 2.0
+"""Where a round lacks only some symbols, these are asked for more often."""
 
 
 @dataclass(slots=True)
@@ -24,6 +27,7 @@ class Line:
     walk: Walk
     asked: Asked = field(default_factory=Asked)
     failures: int = 0
+    asked_late: int = 0
     retry: Pause | None = None
     error: RefusedError | None = None
 
@@ -47,15 +51,15 @@ class Line:
         self.error = error
 
     def forgiven(self) -> None:
-        """What failed was the exchange: it does not count against this symbol, except that others are asked first."""
-        self.asked, self.retry, self.error = Asked(self.asked.answered_at), None, None
+        """What failed was the exchange as a whole: it does not count against this symbol."""
+        self.asked, self.retry, self.error, self.failures = Asked(self.asked.answered_at), None, None, 0
 
     def answered(self) -> None:
         """Note that it is answered."""
         if self.error is not None:
             log.info("%s is answered again", self.symbol)
         self.forgiven()
-        self.failures = 0
+        self.asked_late = 0
 
 
 class Poller:
@@ -77,15 +81,14 @@ class Poller:
         return {line.symbol: line.asked for line in self._lines}
 
     def trouble(self, until: int | None) -> RefusedError | None:
-        """The failure of the symbol that a round is waiting for, with the time that is left of its wait."""
-        failing = [line for line in self._lines if line.error is not None and line.retry is not None]
-        if not failing or not self.book.waits(until):
-            return None
-        error, retry = failing[0].error, failing[0].retry
-        assert error is not None
-        assert retry is not None
-        left = max(retry.left(to_ms(self._now())), FAILED.first_seconds)
-        return RefusedError(error.fault, retry_after_seconds=left)
+        """The failure of a symbol that the next round waits for, with how long it is until that changes."""
+        now = to_ms(self._now())
+        waiting = self.book.waiting(self._client.clock.about(now), self.asked, until)
+        for line in self._lines:
+            if waiting is not None and line.error is not None and line.retry is not None:
+                left = min(line.retry.left(now), waiting / 1_000)
+                return RefusedError(line.error.fault, retry_after_seconds=max(left, SHORTEST_PAUSE_SECONDS))
+        return None
 
     def poll(self, until: int | None) -> bool:
         """Ask each symbol that lacks the newest closed candle for one page; True while more can be asked at once.
@@ -105,7 +108,7 @@ class Poller:
         if not due:
             return False
         cursors = [line.walk.cursor for line in due]
-        more = self._ask(sorted(due, key=lambda line: line.failures), end)
+        more = self._ask(sorted(due, key=lambda line: line.asked_late), end)
         self._wait(more or cursors != [line.walk.cursor for line in due])
         return more
 
@@ -157,12 +160,12 @@ class Poller:
         if not refused:
             return
         now = to_ms(self._now())
+        for line, _ in refused:
+            line.asked_late += 1
         if alive:
             for line, error in refused:
                 line.failed(error, now, self._client.clock.about(now))
         else:
-            for line, _ in refused:
-                line.failures += 1
             for line in self._lines:
                 line.forgiven()
         error = next((error for _, error in refused if error.everywhere), refused[0][1])
@@ -172,6 +175,8 @@ class Poller:
     def _wait(self, moved: bool) -> None:
         """Ask less and less often where the exchange answers, but not with anything new."""
         self._idle_polls = 0 if moved else self._idle_polls + 1
-        longest = max(min(self._length / 4_000, 15.0), 0.25)
-        backoff = Backoff(min(1.0, longest), longest)
+        waits = self.book.waiting(0, {}) is not None
+        longest = LONGEST_WAIT_FOR_OTHERS_SECONDS if waits else LONGEST_PAUSE_SECONDS
+        longest = max(min(self._length / 4_000, longest), SHORTEST_PAUSE_SECONDS)
+        backoff = Backoff(min(FIRST_PAUSE_SECONDS, longest), longest)
         self._idle = None if moved else Pause(to_ms(self._now()), backoff.after(self._idle_polls))

@@ -75,9 +75,13 @@ class RoundBook:
             _forget(known)
         return close, dict(sorted(came.items()))
 
-    def waits(self, until: int | None = None) -> bool:
-        """Whether a round lacks candles, but has others that came."""
-        return bool(self._closes) and (until is None or self._closes[0] <= until)
+    def waiting(self, now: int, asked: Mapping[str, Asked], until: int | None = None) -> int | None:
+        """For how long at most the next round goes on waiting for symbols that fail; None where none waits."""
+        if not self._closes or (until is not None and self._closes[0] > until):
+            return None
+        failing = [one.failing_since for one in asked.values() if one.failing_since is not None]
+        ends = [max(self._closes[0], since) + self._patience for since in failing]
+        return max(max(ends, default=now) - now, 0)
 
     def late(self) -> Known:
         """The candles at or before the last round that came after it, each given once."""

@@ -203,7 +203,7 @@ class LocalExchange:
         self.faults_at_random: list[Fault] = []
         self.fault_rate = 0.0
         self._seed = seed
-        self._listed_since = listed_since
+        self.listed_since = listed_since
         self._markets: dict[str, SimulatedMarket] = {}
         self._ordered: list[_Ordered] = []
         self._withheld: set[tuple[str, int]] = set()
@@ -335,6 +335,8 @@ class LocalExchange:
             end = min(end, int(query["endTime"]) // length + 1)
         if "startTime" in query:
             first = -(-int(query["startTime"]) // length)
+            if self.listed_since is not None:
+                first = max(first, -(-to_ms(self.listed_since) // length))
             border = int(self.repeats_border)
             rows = self._rows(symbol, timeframe, first - border, min(end, first + limit), now)
         else:
@@ -343,7 +345,7 @@ class LocalExchange:
         return 200, fault.change_rows(rows) if fault and fault.change_rows else rows
 
     def _hidden(self, symbol: str, row: Row) -> bool:
-        listed = self._listed_since is None or row[0] >= to_ms(self._listed_since)
+        listed = self.listed_since is None or row[0] >= to_ms(self.listed_since)
         return not listed or (symbol, row[0]) in self._withheld
 
     def _rows(self, symbol: str, timeframe: str, first: int, end: int, now: int) -> list[Row]:
@@ -409,6 +411,7 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], exchange: LocalExchange) -> None:
         self.exchange = exchange
+        self.resetting: set[socket.socket] = set()
         self._connections: set[socket.socket] = set()
         super().__init__(address, _Handler)
 
@@ -419,7 +422,11 @@ class _Server(ThreadingHTTPServer):
 
     def shutdown_request(self, request: Any) -> None:
         self._connections.discard(request)
-        super().shutdown_request(request)
+        if request in self.resetting:
+            self.resetting.remove(request)
+            self.close_request(request)
+        else:
+            super().shutdown_request(request)
 
     def close_connections(self) -> None:
         """End the connections that clients keep open."""
@@ -445,6 +452,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and fault.reset:
             # With a linger of nothing the kernel resets the connection instead of closing it.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.server.resetting.add(self.connection)
             self.close_connection = True
             return
         if fault and fault.body is not None:
