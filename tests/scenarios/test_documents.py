@@ -1,4 +1,7 @@
-"""Every command block of the two user documents, as printed or by its replacement in the README, is run."""
+"""Every command block of the two user documents, as printed or by its replacement in the README, is run.
+
+So is every block of the manuals that is marked to be run, in the order in which a reader meets it.
+"""
 
 import json
 import os
@@ -18,6 +21,7 @@ import pytest
 
 from backend.crontab import parse_schedule, slots_between
 from backend.settings import load_settings
+from tests import manuals
 from tests.postgres import free_port
 from tests.service import ROOT, Service, environment_of, running_service
 
@@ -25,6 +29,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROGRAMS = Path(sys.executable).parent
 ENOUGH_OUTCOMES = 150
 LONGEST_WAIT_SECONDS = 120
+PRINTED_VERSION = "v20251112_150000"
+FEWEST_BYTES_PER_DECISION, MOST_BYTES_PER_DECISION = 1_100, 2_400
+EMPTY_DATABASE_BYTES = 400_000
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("bash") and shutil.which("curl")), reason="bash and curl are what the README's lines are for"
@@ -80,7 +87,7 @@ def curl(service: Service, line: str) -> dict[str, Any]:
 
 def test_the_five_calls_of_the_readme_answer_as_the_document_prints_them(service: Service, version_id: str) -> None:
     block = fenced("bash")[0]
-    script = block.replace("http://localhost:8000", service.url).replace("v20251112_150000", version_id)
+    script = block.replace("http://localhost:8000", service.url).replace(PRINTED_VERSION, version_id)
     lines = [line for line in script.splitlines() if line.startswith("curl")]
     setting = next(line for line in script.splitlines() if line.startswith("TOKEN="))
 
@@ -100,6 +107,32 @@ def test_powershells_five_calls_are_the_same_as_bashs() -> None:
 
     assert len(calls(fenced("bash")[0])) == 5
     assert calls(fenced("powershell")[0]) == calls(fenced("bash")[0])
+
+
+@pytest.mark.parametrize("name", [name for name in manuals.names() if manuals.page(name).marked("run")])
+def test_the_blocks_of_a_manual_run_in_their_order(name: str, service: Service, version_id: str) -> None:
+    for block in manuals.page(name).marked("run"):
+        script = block.replace("http://localhost:8000", service.url).replace(PRINTED_VERSION, version_id)
+        for line in script.splitlines():
+            said = shell(line, service.environment)
+            assert said.strip(), f"{line} said nothing"
+            if line.startswith("curl"):
+                assert json.loads(said)["status"] in ("ok", "success"), (line, said)
+
+
+def test_a_decision_takes_about_as_much_disk_as_operators_are_told(service: Service) -> None:
+    assert ["a decision with features, outcome, forecast, candle and indexes", "1.6 kB"] in manuals.page(
+        "docs/operators.md"
+    ).table("measured: bytes per decision")
+
+    with closing(sqlite3.connect(service.database_file)) as connection:
+        decisions, pages, size = connection.execute(
+            "SELECT (SELECT COUNT(*) FROM ai_training_samples), page_count, page_size"
+            " FROM pragma_page_count(), pragma_page_size()"
+        ).fetchone()
+
+    assert decisions > ENOUGH_OUTCOMES
+    assert FEWEST_BYTES_PER_DECISION < (pages * size - EMPTY_DATABASE_BYTES) / decisions < MOST_BYTES_PER_DECISION
 
 
 def test_every_address_the_first_document_prints_is_called_in_the_readme() -> None:
