@@ -52,13 +52,13 @@ def only_hold(facts: Facts) -> Finding | None:
     if holds < FEW_DECISIONS or holds < sum(actions.values()):
         return None
     reasons = dict(sorted(facts.decisions.recent_hold_reasons.items(), key=lambda item: -item[1]))
-    commonest = next(iter(reasons))
-    waiting = commonest == COLD_START_NO_TREND and holds < USUAL_WAIT_FOR_A_TREND
+    present = facts.decisions.present_hold_reason or next(iter(reasons))
+    waiting = present == COLD_START_NO_TREND and holds < USUAL_WAIT_FOR_A_TREND
     known = facts.decisions.own_outcomes_known
     return Finding(
         Code.ONLY_HOLD,
         Severity.INFO if waiting else Severity.WARNING,
-        f"The newest {holds} decisions were all HOLD, {reasons[commonest]} of them because of {commonest}. They still"
+        f"The newest {holds} decisions were all HOLD, {reasons[present]} of them because of {present}. They still"
         f" become training samples: each gets a counterfactual outcome from {_priced_by(facts)} once its horizon has"
         f" passed; {known} of {facts.decisions.total} have one.",
         {
@@ -68,7 +68,7 @@ def only_hold(facts: Facts) -> Finding | None:
             "exploration_rate": facts.settings.exploration_rate,
             "outcomes_known": known,
         },
-        _remedy_for_hold(facts, commonest),
+        _remedy_for_hold(facts, present),
     )
 
 

@@ -19,6 +19,7 @@ from backend.models import AIModelVersion, AITrainingSample, Alarm, Strategy
 Sample = AITrainingSample
 
 RECENT = 500
+PRESENT = 20
 FEATURE_ROWS = 200
 MAY_STAND_STILL = 0.1
 """The part of our own features that may: a few measure what need not happen, as gaps, idle candles and weekends do."""
@@ -28,7 +29,8 @@ MAY_STAND_STILL = 0.1
 class Decisions:
     """The strategy's decisions: how many, and what the newest of them were.
 
-    ``total`` counts what was really decided, live or by an imported trade; ``historical`` rows come from candles of
+    ``present_hold_reason`` is the commonest of the very newest HOLDs: what keeps it from trading now. ``total`` counts
+    what was really decided, live or by an imported trade; ``historical`` rows come from candles of
     the past and count beside it. ``outcomes_known`` are those that may train, the historical ones among them.
     """
 
@@ -40,6 +42,7 @@ class Decisions:
     oldest_pending: str | None
     recent_actions: dict[str, int]
     recent_hold_reasons: dict[str, int]
+    present_hold_reason: str | None
     recent_confidences: tuple[float, ...]
 
 
@@ -71,7 +74,7 @@ def read_decisions(session: Session, strategy: str) -> Decisions:
     newest = select(*columns).where(*decided).order_by(Sample.timestamp.desc(), Sample.id.desc()).limit(RECENT)
     recent = session.execute(newest).all()
     pending = select(Sample.decision_id).where(*decided, ~Sample.outcome_known).order_by(Sample.horizon_at, Sample.id)
-    holds = Counter(reason or "none given" for action, reason, _, _ in recent if action == "HOLD")
+    holds = [reason or "none given" for action, reason, _, _ in recent if action == "HOLD"]
     by_model = [confidence for _, _, confidence, version in recent if version and confidence is not None]
     return Decisions(
         total=total,
@@ -81,7 +84,8 @@ def read_decisions(session: Session, strategy: str) -> Decisions:
         oldest_horizon_at=oldest,
         oldest_pending=session.scalars(pending.limit(1)).one_or_none() if total > own_known else None,
         recent_actions=dict(Counter(action for action, _, _, _ in recent)),
-        recent_hold_reasons=dict(holds),
+        recent_hold_reasons=dict(Counter(holds)),
+        present_hold_reason=Counter(holds[:PRESENT]).most_common(1)[0][0] if holds else None,
         recent_confidences=tuple(by_model),
     )
 

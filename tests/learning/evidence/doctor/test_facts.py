@@ -183,3 +183,15 @@ def test_the_way_back_and_the_oldest_open_question_are_named(records: Records) -
     assert facts.decisions.oldest_pending == "first"
     assert facts.live is not None
     assert facts.live["previous"] is None
+
+
+def test_what_holds_it_back_now_is_read_from_the_newest_decisions(records: Records) -> None:
+    records.begin()
+    for age in range(60, 0, -1):
+        reason = "ai_trading_disabled" if age > 20 else "zero_score"
+        records.sample(reason=reason, timestamp=NOW - timedelta(minutes=5 * age))
+
+    decisions = facts_of(records).decisions
+
+    assert decisions.recent_hold_reasons == {"ai_trading_disabled": 40, "zero_score": 20}
+    assert decisions.present_hold_reason == "zero_score"

@@ -38,6 +38,7 @@ def facts(settings: Settings) -> Facts:
             oldest_pending="d1",
             recent_actions={"BUY": 10, "SELL": 10, "HOLD": 480},
             recent_hold_reasons={"below_min_confidence": 480},
+            present_hold_reason=None,
             recent_confidences=(0.5, 0.52) * 20,
         ),
         outcomes=Outcomes(moves=HEALTHY_MOVES, historical_moves=0, feature_rows=200, constant_features=()),
@@ -257,6 +258,21 @@ def test_to_wait_for_a_trend_is_no_fault_for_a_while(facts: Facts, holds: int, s
 
     assert finding is not None
     assert finding.severity is severity
+
+
+def test_the_remedy_is_for_what_keeps_it_from_trading_now(facts: Facts) -> None:
+    stuck = changed(
+        facts,
+        decisions__recent_actions={"HOLD": 64},
+        decisions__recent_hold_reasons={"ai_trading_disabled": 44, "zero_score": 20},
+        decisions__present_hold_reason="zero_score",
+    )
+
+    finding = found(stuck, Code.ONLY_HOLD)
+
+    assert finding is not None
+    assert "20 of them because of zero_score" in finding.explanation
+    assert "QT_ENABLE_AI_TRADING" not in finding.remedy
 
 
 def test_where_no_version_serves_the_rule_is_promised_only_where_it_knows_the_features(facts: Facts) -> None:
