@@ -16,7 +16,12 @@ router = APIRouter(prefix="/ai", tags=["models"], route_class=AdminRoute)
 VersionQuery = Annotated[VersionIdField, Query(description="One of the two versions.")]
 
 
-@router.get("/compare", operation_id="compareModels", summary="Compare two versions", responses=problems(404, 409))
+@router.get(
+    "/compare",
+    operation_id="compareModels",
+    summary="Compare two versions",
+    responses=problems("unknown_version", "different_strategies", "same_version"),
+)
 def compare_models(a: VersionQuery, b: VersionQuery, context: ContextDep) -> CompareOut:
     """How each was judged, how each fares live, and both on the decisions that both forecast.
 

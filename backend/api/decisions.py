@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Body, Query, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
@@ -56,12 +56,11 @@ StateQuery = Annotated[DecisionState | None, Query(description="Only those in th
             "market_mismatch",
             "price_required",
             "feature_names_mismatch",
-            "not_computable",
         ),
     },
 )
 def post_decisions_or_one(
-    body: DecisionPost,
+    body: Annotated[DecisionPost, Body(title="DecisionPost")],
     context: ContextDep,
     actor: ActorDep,
     strategy: StrategyQuery = None,
@@ -92,7 +91,6 @@ def post_decisions_or_one(
         "not_a_decision",
         "already_closed",
         "side_conflict",
-        "not_computable",
     ),
 )
 def post_execution(
@@ -121,7 +119,6 @@ def post_execution(
         "quantity_exceeds_entry",
         "long_only",
         "not_a_decision",
-        "not_computable",
     ),
 )
 def post_outcome(

@@ -83,7 +83,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
             _exemplify(operation, examples)
         document["components"]["examples"] = examples["problems"]
         document["components"]["schemas"] = {
-            name: _without_titles(schema) for name, schema in document["components"]["schemas"].items()
+            name: _tidied(schema) for name, schema in document["components"]["schemas"].items()
         }
         app.openapi_schema = document
     return app.openapi_schema
@@ -114,12 +114,14 @@ def _exemplify(operation: dict[str, Any], examples: dict[str, Any]) -> None:
                 content["examples"] = told
 
 
-def _without_titles(schema: Any) -> Any:
-    """The schema without the titles that only repeat the names of its keys."""
+def _tidied(schema: Any) -> Any:
+    """The schema without the titles that only repeat its keys, and with one description a key, the nearest."""
     if isinstance(schema, list):
-        return [_without_titles(item) for item in schema]
+        return [_tidied(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    return {
-        key: _without_titles(value) for key, value in schema.items() if key != "title" or not isinstance(value, str)
-    }
+    tidy = {key: _tidied(value) for key, value in schema.items() if key != "title" or not isinstance(value, str)}
+    if "description" in tidy and "null" in (one.get("type") for one in tidy.get("anyOf", ())):
+        for variant in tidy["anyOf"]:
+            variant.pop("description", None)
+    return tidy

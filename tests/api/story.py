@@ -7,6 +7,7 @@ holds the file to it. Its clock stands still unless the story moves it, so that 
 """
 
 import json
+import re
 import tempfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,11 +16,13 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
-from tests.api import story_parts
+from backend.database import Database
+from tests.api import story_parts, story_refusals
 from tests.api.conftest import ADMIN, open_client, settings_in
 
 FILE = Path(__file__).resolve().parents[2] / "backend" / "api" / "examples.json"
 START = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+DRAWN_IDS = re.compile(r"\b(run-|evt-)([0-9a-f]{20,32})\b")
 REQUEST_ID = "5f0c1a8e9d7b4c3f8a6e2d1b0c9f8e7d"
 
 
@@ -46,14 +49,24 @@ class Story:
     told: list[Told] = field(default_factory=list)
 
     def tell(
-        self, operation: str, call: str, *, name: str, summary: str, body: Any = None, status: int = 200, **headers: str
+        self,
+        operation: str,
+        call: str,
+        *,
+        name: str,
+        summary: str,
+        body: Any = None,
+        status: int = 200,
+        keep: str = "",
+        **headers: str,
     ) -> Any:
-        """Make a call that becomes an example; the answer's body."""
+        """Make a call that becomes an example; the answer's body, of a text only the lines with ``keep``."""
         answer = self.send(call, body, **headers)
         assert answer.status_code == status, (operation, name, answer.status_code, answer.text)
         kind = answer.headers["content-type"].partition(";")[0]
-        content = self.without_folder(answer.json() if kind.endswith("json") else answer.text)
-        self.told.append(Told(operation, name, summary, status, body, content, kind))
+        lines = "".join(line for line in answer.text.splitlines(keepends=True) if keep in line)
+        content = answer.json() if kind.endswith("json") else lines
+        self.told.append(Told(operation, name, summary, status, body, self.as_always(content), kind))
         return content
 
     def ask(self, call: str, body: Any = None) -> Any:
@@ -65,13 +78,22 @@ class Story:
     def send(self, call: str, body: Any = None, **headers: str) -> Any:
         """The raw answer to a call such as ``GET /ai/status``."""
         method, path = call.split(" ", 1)
+        usual = {"x-admin-token": ADMIN["X-Admin-Token"], "x-request-id": REQUEST_ID}
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.client.request(method, path, json=body, headers={**ADMIN, "X-Request-ID": REQUEST_ID, **named})
+        sent = {"content": body} if isinstance(body, bytes) else {"json": body}
+        kind = {"content-type": "application/json"} if isinstance(body, bytes) else {}
+        return self.client.request(method, path, headers=usual | kind | named, **sent)
 
-    def without_folder(self, content: Any) -> Any:
-        """The answer with this run's own folder written as the default one."""
+    def as_always(self, content: Any) -> Any:
+        """The answer with this play's own folder and random ids written as those of any other play."""
         text = json.dumps(content).replace(f"{self.folder}/models", "ai_engine/models")
-        return json.loads(text.replace(str(self.folder), "backend"))
+        return json.loads(DRAWN_IDS.sub(lambda found: found[1] + REQUEST_ID[: len(found[2])], text))
+
+    @property
+    def database(self) -> Database:
+        """The service's own, for what no call can bring about."""
+        found: Database = self.client.app.state.context.database  # type: ignore[attr-defined]
+        return found
 
     def wait(self, seconds: float) -> None:
         """Move the clock."""
@@ -87,7 +109,7 @@ def play(folder: Path) -> list[Told]:
 
     with open_client(settings_in(folder), clock) as client:
         story = Story(client, folder)
-        for part in story_parts.PARTS:
+        for part in (*story_parts.PARTS, *story_refusals.PARTS):
             part(story)
     return story.told
 

@@ -3,28 +3,14 @@
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from backend.clock import iso
-from tests.api.conftest import METRICS
 
 BOT = {"atr_14": 0.012, "rsi_14": 61.5}
 LINE = "mybot-42"
-
-
-class Teller(Protocol):
-    """What a part needs of the story."""
-
-    now: Any
-    client: Any
-    folder: Any
-
-    def tell(self, operation: str, call: str, *, name: str, summary: str, **more: Any) -> Any: ...
-    def ask(self, call: str, body: Any = None) -> Any: ...
-    def send(self, call: str, body: Any = None, **headers: str) -> Any: ...
-    def wait(self, seconds: float) -> None: ...
 
 
 def history(now: Any, count: int, seed: int = 1) -> list[dict[str, Any]]:
@@ -51,7 +37,7 @@ def history(now: Any, count: int, seed: int = 1) -> list[dict[str, Any]]:
     return rows
 
 
-def imports(story: Teller) -> None:
+def imports(story: Any) -> None:
     """Another bot's trades come in."""
     row = {
         "symbol": "BTCUSDC",
@@ -71,7 +57,7 @@ def imports(story: Teller) -> None:
     story.ask("POST /ai/training-samples", {"samples": history(story.now, 160)})
 
 
-def trains(story: Teller) -> None:
+def trains(story: Any) -> None:
     """The first version is made, looked at and activated."""
     made = story.tell("retrain", "POST /ai/retrain?min_samples=100", name="success", summary="A new, inactive version")
     version = made["version_id"]
@@ -87,7 +73,6 @@ def trains(story: Teller) -> None:
         summary="Fewer than 10 usable rows",
     )  # fmt: skip
     story.tell("listModels", "GET /ai/models", name="models", summary="One version, not active")
-    story.tell("predict", "POST /ai/predict", name="none", summary="None active", body={"rows": [BOT]}, status=409)
     story.wait(60)
     story.tell(
         "activateModel", f"POST /ai/activate-model/{version}", name="first", summary="The first version of a strategy"
@@ -95,7 +80,7 @@ def trains(story: Teller) -> None:
     story.tell("getModel", f"GET /ai/models/{version}", name="version", summary="All of one version")
 
 
-def decides(story: Teller) -> None:
+def decides(story: Any) -> None:
     """A bot asks, and records what it decided itself."""
     asked = {"symbol": "BTCUSDC", "price": 45000.0, "features": BOT}
     named = {**asked, "decision_id": "mybot-41", "timestamp": "2026-01-31T12:02:00Z"}
@@ -128,7 +113,7 @@ def decides(story: Teller) -> None:
     )
 
 
-def trades(story: Teller) -> None:
+def trades(story: Any) -> None:
     """The bot's own decision is filled twice and left twice."""
     fill = {"side": "BUY", "entry_price": 45000.0, "quantity": 0.06, "entry_time": "2026-01-31T12:02:01Z", "fees": 2.7}
     path, story_path = f"/ai/decisions/{LINE}", "POST /ai/decisions/" + LINE
@@ -174,7 +159,7 @@ def trades(story: Teller) -> None:
     )
 
 
-def changes_version(story: Teller) -> None:
+def changes_version(story: Any) -> None:
     """A second version is made in the background, activated, taken back; then none decides."""
     story.wait(3600)
     begun = story.tell(
@@ -190,6 +175,10 @@ def changes_version(story: Teller) -> None:
     story.tell("listRuns", "GET /ai/retraining-runs?limit=2", name="runs", summary="The two newest retrainings")
     version = done["result"]["version_id"]
     story.tell("activateModel", f"POST /ai/activate-model/{version}", name="next", summary="Another version takes over")
+    before = story.ask("GET /ai/models")["models"][1]["version_id"]
+    story.tell(
+        "compareModels", f"GET /ai/compare?a={before}&b={version}", name="two", summary="Nothing forecast by both yet"
+    )
     story.wait(60)
     story.tell(
         "rollback", "POST /ai/rollback?reason=worse%20on%20Monday", name="back", summary="Back to the version before"
@@ -198,7 +187,7 @@ def changes_version(story: Teller) -> None:
     story.tell("deactivate", "POST /ai/deactivate", name="none", summary="No version decides")
 
 
-def looks_around(story: Teller) -> None:
+def looks_around(story: Any) -> None:
     """What an operator reads."""
     story.tell(
         "admitSchema", "POST /ai/strategies/young/schema", name="more", summary="One more feature",
@@ -207,19 +196,13 @@ def looks_around(story: Teller) -> None:
     story.tell("listStrategies", "GET /ai/strategies", name="strategies", summary="Two strategies")
     story.tell("listAudit", "GET /ai/audit?limit=3", name="audit", summary="The three newest entries")
     story.tell("status", "GET /ai/status", name="status", summary="A service without a market")
-    story.tell("doctor", "GET /ai/doctor", name="findings", summary="What this story left behind")
+    story.tell("doctor", "GET /ai/doctor", name="healthy", summary="Nothing found")
+    story.tell("metrics", "GET /metrics", name="excerpt", summary="A few of them", keep="quantum_trader_decisions")
+    story.tell("listAlarms", "GET /ai/alarms", name="open", summary="A retraining that had too few rows")
+    story.tell("testAlarms", "POST /ai/alarms/test", name="nobody", summary="No target is set")
+    story.tell("listEvents", "GET /ai/events?limit=2", name="events", summary="The two newest")
     story.tell("healthLive", "GET /health/live", name="alive", summary="Alive")
     story.tell("healthReady", "GET /health/ready", name="ready", summary="Ready")
 
 
-def is_refused(story: Teller) -> None:
-    """What goes wrong, and how it is said."""
-    tell = story.tell
-    body = {"decision_id": "mybot-50", "symbol": "BTCUSDC", "price": 45000.0, "features": BOT}
-    for operation, call, name, status, given in REFUSALS:
-        sent = {key: value for key, value in {**body, **given}.items() if value is not None}
-        tell(operation, call, name=name, summary=name.replace("_", " "), status=status, body=sent)
-
-
-REFUSALS: tuple[tuple[str, str, str, int, dict[str, Any]], ...] = ()
 PARTS: tuple[Callable[[Any], None], ...] = (imports, trains, decides, trades, changes_version, looks_around)

@@ -134,10 +134,16 @@ class DecisionResult(DecisionOut):
     status: Literal[200, 201] = Field(description="201: stored now; 200: stored before, this is the first answer.")
 
 
+DecisionOrProblem = TypeAliasType(
+    "DecisionOrProblem",
+    Annotated[DecisionResult | Problem, Field(description="A stored decision, or why it was refused.")],
+)
+
+
 class DecisionResults(Answer):
     """The answers in the order of the decisions."""
 
-    results: list[DecisionResult | Problem] = Field(
+    results: list[DecisionOrProblem] = Field(
         description="Each a stored decision with its `status`, or a problem; a refused one was not stored."
     )
 
