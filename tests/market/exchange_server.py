@@ -52,6 +52,7 @@ class Fault:
     cut_off: bool = False
     hang_seconds: float = 0.0
     reset: bool = False
+    replaces_date: bool = False
 
 
 def _refusal(name: str, status: int, code: int, message: str, retry_after: str | int | None) -> Fault:
@@ -469,7 +470,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, status: int, body: bytes, fault: Fault | None) -> None:
         self.send_response_only(status)
-        if self.server.exchange.tells_date:
+        if self.server.exchange.tells_date and not (fault and fault.replaces_date):
             self.send_header("Date", formatdate(self.server.exchange.now().timestamp(), usegmt=True))
         self.send_header("Content-Type", fault.content_type if fault else "application/json;charset=UTF-8")
         self.send_header("Content-Length", str(len(body)))
