@@ -18,11 +18,10 @@ from sqlalchemy.orm import Session
 from backend.clock import Clock
 from backend.crontab import Schedule, latest_slot
 from backend.database import Database
-from backend.learning.decisions.strategies import horizon_of
 from backend.learning.evidence.doctor import running_checks
 from backend.learning.evidence.doctor.facts import Facts
+from backend.learning.evidence.doctor.readings import read_damaged, read_live
 from backend.learning.evidence.status import active_model, market_state, refused
-from backend.learning.versions.activation import version_before
 from backend.learning.versions.serving import Serving
 from backend.models import AIModelVersion, AITrainingSample, Alarm, Delivery, Feed, JobRun, Strategy
 from backend.operations import delivery_queue, runs
@@ -48,6 +47,9 @@ MARKET_CODES = frozenset({Code.MARKET_FEED_STALE, Code.CLOCK_SKEW})
 NOT_CLOSED_HERE = frozenset({Code.RETRAINING_FAILED})
 # Raised elsewhere too, in words of their own: an open one is left as it is.
 OTHERS_WORDS = frozenset({Code.RETRAINING_FAILED, Code.MARKET_FEED_STALE, Code.CLOCK_SKEW, Code.TRADER_STOPPED})
+# What may waver about its limit stays alarmed for a while, so that nobody is told of every turn.
+WAVERS = frozenset({Code.CLOCK_SKEW, Code.LIVE_ACCURACY_LOW})
+STAYS_OPEN = timedelta(minutes=10)
 ANOTHER_SAYS_SO = timedelta(minutes=5)
 FORGOTTEN_AFTER = timedelta(days=1)
 TROUBLED_AFTER_ATTEMPTS = 3
@@ -95,14 +97,10 @@ def watch(service: WatchService) -> int:
 
 def look_at_files(session: Session, serving: Serving) -> dict[str, Files]:
     """Every strategy with a version: what is active, what serves, and which of the files that matter are damaged."""
-    found = {}
-    for strategy in session.scalars(select(AIModelVersion.strategy).distinct()):
-        needed = AIModelVersion.is_active | (AIModelVersion.version_id == version_before(session, strategy))
-        versions = session.scalars(select(AIModelVersion).where(AIModelVersion.strategy == strategy, needed)).all()
-        faults = {version.version_id: serving.fault_on_disk(version) for version in versions}
-        damaged = {version_id: fault for version_id, fault in faults.items() if fault is not None}
-        found[strategy] = Files(active_model(session, strategy, serving), damaged)
-    return found
+    strategies = session.scalars(select(AIModelVersion.strategy).distinct()).all()
+    return {
+        name: Files(active_model(session, name, serving), read_damaged(session, name, serving)) for name in strategies
+    }
 
 
 def conditions(session: Session, service: WatchService, files: Mapping[str, Files]) -> dict[Key, Found]:
@@ -171,7 +169,9 @@ def _over(
     session: Session, service: WatchService, alarms: Mapping[Key, Alarm], found: Mapping[Key, Found]
 ) -> list[Key]:
     gone = [key for key in alarms if key not in found and key[0] not in NOT_CLOSED_HERE]
-    return [key for key in gone if not _another_says_so(session, service, key)]
+    recent = service.clock() - STAYS_OPEN
+    settled = [key for key in gone if key[0] not in WAVERS or alarms[key].raised_at < recent]
+    return [key for key in settled if not _another_says_so(session, service, key)]
 
 
 def _another_says_so(session: Session, service: WatchService, key: Key) -> bool:
@@ -213,34 +213,19 @@ def _facts(session: Session, service: WatchService, name: str, files: Files | No
         last_slot=session.scalars(slots).one(),
         active=files.active if files else {"version_id": None, "serving_version_id": None, "degraded": False},
         damaged=files.damaged if files else {},
-        live=_live(session, strategy) if strategy else None,
+        live=_live(session, name),
         market=market_state(session, name, now),
     )
     return cast(Facts, looked_at)
 
 
-def _live(session: Session, strategy: Strategy) -> dict[str, Any] | None:
-    """The active version's matured forecasts; their span is only asked for where the accuracy could be low."""
-    query = select(AIModelVersion).where(AIModelVersion.strategy == strategy.name, AIModelVersion.is_active)
+def _live(session: Session, name: str) -> dict[str, Any] | None:
+    """The active version's matured forecasts; None, which costs nothing, where their accuracy cannot be low."""
+    query = select(AIModelVersion).where(AIModelVersion.strategy == name, AIModelVersion.is_active)
     version = session.scalars(query).one_or_none()
-    if version is None:
-        return None
-    judged = version.matured_predictions - version.neutral_predictions
-    suspect = judged > 0 and version.correct_predictions / judged < LOW_ACCURACY
-    return {
-        "version_id": version.version_id,
-        "judged": judged,
-        "correct": version.correct_predictions,
-        "live_accuracy": version.live_accuracy,
-        "windows": _windows(session, version.version_id, horizon_of(strategy)) if suspect else 0,
-    }
-
-
-def _windows(session: Session, version_id: str, horizon: timedelta) -> int:
-    row = AITrainingSample
-    matured = (row.model_version == version_id, row.forward_return.is_not(None))
-    first, last = session.execute(select(func.min(row.timestamp), func.max(row.timestamp)).where(*matured)).one()
-    return 0 if first is None else (last - first) // horizon + 1
+    judged = version.matured_predictions - version.neutral_predictions if version else 0
+    suspect = version is not None and judged > 0 and version.correct_predictions / judged < LOW_ACCURACY
+    return read_live(session, name) if suspect else None
 
 
 def _failing_targets(session: Session) -> dict[Key, Found]:
