@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import numpy as np
 import typer
@@ -69,6 +69,13 @@ class Wanted:
     dry_run: bool
 
 
+class Past(NamedTuple):
+    """What there is of the past, and the symbols that the market does not have."""
+
+    candles: dict[str, Candles]
+    unknown: tuple[str, ...] = ()
+
+
 def warm_start(
     files: Files = None,
     days: Days = None,
@@ -121,7 +128,7 @@ def _warmed(assembly: Assembly, name: str, wanted: Wanted, progress: Tell) -> di
     settings, database, now = assembly.settings, assembly.database, assembly.clock()
     source = None if wanted.files else _source(settings)
     terms = database.read(historical.terms_of, name, source=source, settings=settings)
-    candles = _candles(settings, terms, wanted, now, progress)
+    candles, unknown = _candles(settings, terms, wanted, now, progress)
     stride = wanted.stride or terms.usual_stride
     plan = database.read(historical.without_known, plan_of(candles, terms, stride), terms)
     added, created = 0, False
@@ -142,6 +149,7 @@ def _warmed(assembly: Assembly, name: str, wanted: Wanted, progress: Tell) -> di
         "added": added,
         "left_out": plan.left_out,
         "symbols": _by_symbol(candles, plan),
+        "unknown_symbols": list(unknown),
         "training_window": _window(plan, newest, settings),
         "historical_samples": database.read(historical.count, name),
     }
@@ -159,12 +167,12 @@ def _source(settings: Settings) -> str:
     return settings.market
 
 
-def _candles(settings: Settings, terms: Terms, wanted: Wanted, now: datetime, progress: Tell) -> dict[str, Candles]:
+def _candles(settings: Settings, terms: Terms, wanted: Wanted, now: datetime, progress: Tell) -> Past:
     """Each symbol's closed candles, oldest first."""
     if wanted.files:
         progress("reading files", 0.0)
         files = FileMarket(list(wanted.files), terms.timeframe, wanted.symbols)
-        return {symbol: files.history(symbol, now, EVERY_CANDLE) for symbol in files.symbols}
+        return Past({symbol: files.history(symbol, now, EVERY_CANDLE) for symbol in files.symbols})
     feed = _feed(replace(settings, timeframe=terms.timeframe, symbols=wanted.symbols or settings.symbols), now)
     try:
         return fetched(feed, timedelta(days=wanted.days or 1), terms, progress)
@@ -180,7 +188,7 @@ def _feed(settings: Settings, now: datetime) -> Feed:
 
 def fetched(
     feed: Feed, past: timedelta, terms: Terms, progress: Tell, sleep: Callable[[float], None] = time.sleep
-) -> dict[str, Candles]:
+) -> Past:
     """What the market has of its last days, and of the window before them, page by page from now backwards."""
     progress("connecting", 0.0)
     _patiently(feed.prepare, sleep)
@@ -203,7 +211,7 @@ def fetched(
             pages.append(page)
             before = int(page.open_time[0]) if len(page) else before - PAGE * terms.timeframe_ms
         found[symbol] = _joined(pages, terms.timeframe_ms, since)
-    return found
+    return Past(found, feed.unknown_symbols)
 
 
 def _patiently(ask: Callable[[], Answer], sleep: Callable[[float], None]) -> Answer:
@@ -258,6 +266,8 @@ SYMBOL_COLUMNS = {"symbol": "symbol", "candles": "candles", "rows": "rows", "fir
 
 def _show(told: Mapping[str, Any]) -> None:
     print_rows(told["symbols"], SYMBOL_COLUMNS, "There are no candles.")
+    if told["unknown_symbols"]:
+        print(f"{told['market']} has no {', '.join(told['unknown_symbols'])}; the others were taken.")
     left_out = {reason.replace("_", " "): count for reason, count in told["left_out"].items() if count}
     if left_out:
         print(f"Left out: {cell(left_out)}.")

@@ -15,6 +15,7 @@ from backend.clock import to_ms
 from backend.errors import InvalidInputError
 from backend.learning.decisions.historical_plan import Terms
 from backend.market.feed import FeedUnavailableError, OwnMarket
+from tests.market.exchange_server import LocalExchange, too_many_requests
 from tests.trading.desk import random_bars, write_file
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -200,7 +201,7 @@ def test_pages_go_back_to_the_window_before_the_days_asked_for() -> None:
 
     found = fetched(feed, timedelta(days=1), TERMS, quiet)
 
-    for series in found.values():
+    for series in found.candles.values():
         assert len(series) == 1_440 + 500
         assert (np.diff(series.open_time) == MINUTE).all()
         assert int(series.close_time[-1]) == to_ms(NOW)
@@ -211,7 +212,7 @@ def test_pages_go_back_to_the_window_before_the_days_asked_for() -> None:
 def test_a_late_listing_ends_where_its_candles_do() -> None:
     found = fetched(Pages(("AAAUSDT",), range(-300, 0)), timedelta(days=2), TERMS, quiet)
 
-    assert len(found["AAAUSDT"]) == 300
+    assert len(found.candles["AAAUSDT"]) == 300
 
 
 def test_a_market_that_asks_for_patience_gets_it() -> None:
@@ -220,7 +221,7 @@ def test_a_market_that_asks_for_patience_gets_it() -> None:
     found = fetched(Pages(("AAAUSDT",), range(-600, 0), [7.0, 0.0]), timedelta(hours=1), TERMS, quiet, waited.append)
 
     assert waited == [7.0, 1.0]
-    assert len(found["AAAUSDT"]) == 560
+    assert len(found.candles["AAAUSDT"]) == 560
 
 
 @pytest.mark.parametrize(("refusals", "waits"), [([1.0] * ATTEMPTS, ATTEMPTS - 1), ([100_000.0], 0)])
@@ -241,3 +242,39 @@ def test_a_market_without_any_of_the_symbols_is_refused() -> None:
         fetched(feed, timedelta(hours=1), TERMS, quiet)
 
     assert refused.value.reason == "symbols_unknown"
+
+
+# --- A real exchange on this machine, asked through ccxt ---
+
+
+@pytest.fixture
+def exchange(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalExchange]:
+    """An exchange whose address and market are in the settings."""
+    with LocalExchange(("BTCUSDC", "ETHUSDC")) as exchange:
+        asked = {"QT_MARKET": "binance", "QT_EXCHANGE_URL": exchange.url, "QT_SYMBOLS": "BTCUSDC,ETHUSDC,NOPEUSDC"}
+        for name, value in asked.items():
+            monkeypatch.setitem(environ, name, value)
+            monkeypatch.setenv(name, value)
+        yield exchange
+
+
+def test_an_exchanges_own_past_becomes_samples_whose_returns_are_in_its_books(
+    migrated: Any, environ: dict[str, str], exchange: LocalExchange
+) -> None:
+    exchange.fail(too_many_requests(1))
+
+    told = migrated("warm-start", "--days", 2, "--stride", 6, "--json").json
+    again = migrated("warm-start", "--days", 2, "--stride", 6)
+
+    assert (told["market"], told["strategy"], told["unknown_symbols"]) == ("binance", "default", ["NOPEUSDC"])
+    assert told["added"] == pytest.approx(2 * 2 * 288 / 6, abs=8)
+    assert "binance has no NOPEUSDC; the others were taken." in again.out
+    connection = sqlite3.connect(environ["QT_DATABASE_URL"].removeprefix("sqlite:///"))
+    rows = connection.execute("select symbol, timestamp, price, forward_return from ai_training_samples").fetchall()
+    connection.close()
+    hour, candle = timedelta(hours=1), timedelta(minutes=5)
+    for symbol, timestamp, price, forward_return in rows[::17]:
+        decided = datetime.fromisoformat(timestamp).replace(tzinfo=UTC)
+        assert price == exchange.bar(symbol, "5m", decided)[0]
+        close = exchange.bar(symbol, "5m", decided + hour - candle)[3]
+        assert forward_return == pytest.approx(close / price - 1, abs=1e-12)
