@@ -65,5 +65,5 @@ class CountRequests:
 
 
 def _template(scope: Scope) -> str:
-    """The matched route as it is written, ``/ai/models/{version_id}``."""
-    return str(getattr(scope.get("route"), "path", NO_ROUTE))
+    """The matched route as it is written, ``/ai/models/{version_id}``; a folder of files by its own name, ``/web``."""
+    return str(getattr(scope.get("route"), "path", scope.get("root_path") or NO_ROUTE))
