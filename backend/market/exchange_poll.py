@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 ENOUGH_FAILURES = 2
 """So many symbols that fail, and none that is answered, stand for the whole exchange."""
 SHORTEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 1.0, 15.0
+SHORTEST_BACKOFF_SECONDS = 5.0
 LONGEST_WAIT_FOR_OTHERS_SECONDS = 2.0
 """Where a round lacks only some symbols, these are asked for more often."""
 
@@ -46,8 +47,10 @@ class Line:
         if since is None:
             log.warning("%s is not answered: %s", self.symbol, error.message)
         self.failures += 1
-        self.asked = Asked(self.asked.answered_at, their_now if since is None else since)
-        self.retry = Pause(now, max(FAILED.after(self.failures), error.retry_after_seconds))
+        self.asked = Asked(self.asked.answered_at, their_now if since is None else since, their_now)
+        # Soon enough for the next round.
+        longest = max(self.pages.series.length_ms / 2_000, SHORTEST_BACKOFF_SECONDS)
+        self.retry = Pause(now, max(min(FAILED.after(self.failures), longest), error.retry_after_seconds))
         self.error = error
 
     def forgiven(self) -> None:
@@ -107,8 +110,10 @@ class Poller:
         due = [line for line in self._lines if self._lacks(line, end) and line.may_ask(now)]
         if not due:
             return False
+        # Those that fail are asked in a poll of their own, so that no round waits for their silence.
+        well = [line for line in due if line.error is None]
         cursors = [line.walk.cursor for line in due]
-        more = self._ask(sorted(due, key=lambda line: line.asked_late), end)
+        more = self._ask(sorted(well or due, key=lambda line: line.asked_late), end) or 0 < len(well) < len(due)
         self._wait(more or cursors != [line.walk.cursor for line in due])
         return more
 

@@ -1,7 +1,7 @@
 """Candles of several symbols, as they come, put together into rounds in time order. All times in milliseconds.
 
 A round waits for every symbol's candle, but for none for ever: not where a later candle proves a gap, not where the
-exchange answered without it a moment after it was due, and not where the symbol's requests have failed for a while.
+exchange answered without it a moment after it was due, and not where the symbol's requests have failed for long.
 """
 
 import heapq
@@ -20,10 +20,11 @@ Known = dict[str, dict[int, Bar]]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """How a symbol's requests fare: the exchange's time at its last whole answer, and since when they fail."""
+    """How a symbol's requests fare: the exchange's time at its last whole answer, or since when they fail."""
 
     answered_at: int | None = None
     failing_since: int | None = None
+    failed_at: int = 0
 
 
 class RoundBook:
@@ -80,8 +81,7 @@ class RoundBook:
         if not self._closes or (until is not None and self._closes[0] > until):
             return None
         failing = [one.failing_since for one in asked.values() if one.failing_since is not None]
-        ends = [max(self._closes[0], since) + self._patience for since in failing]
-        return max(max(ends, default=now) - now, 0)
+        return max(max(failing, default=now - self._patience) + self._patience - now, 0)
 
     def late(self) -> Known:
         """The candles at or before the last round that came after it, each given once."""
@@ -98,7 +98,9 @@ class RoundBook:
             return True
         fares = asked.get(symbol, Asked())
         if fares.failing_since is not None:
-            return now >= max(close, fares.failing_since) + self._patience
+            # However long it has failed, each round gives it one more chance, or a moment.
+            tried = max(fares.failed_at, now - self._grace) >= close
+            return tried and now >= fares.failing_since + self._patience
         return fares.answered_at is not None and fares.answered_at >= close + self._grace
 
 

@@ -33,7 +33,7 @@ TRANSIENT: dict[str, tuple[Callable[[], Fault], str]] = {
     "cut JSON": (server.cut_json, "something else than candles"),
     "connection cut off": (server.cut_off, "payload is not completed"),
     "reset": (server.reset, "cannot be reached"),
-    "hang": (lambda: server.hang(1.0), "did not answer within"),
+    "hang": (lambda: server.hang(60.0), "did not answer within 1 s"),
     "restricted": (server.restricted, "restricted location"),
     "text in place of candles": (lambda: server.plain_text('"soon"'), "binance"),
     "an object in place of candles": (lambda: server.plain_text('{"soon": 1}'), "something else than candles"),
@@ -67,8 +67,8 @@ def both() -> Iterator[Stage]:
         yield stage
 
 
-def ready(stage: Stage, symbols: tuple[str, ...] = ("BTCUSDC",), timeout_seconds: float = 0.4) -> ExchangeMarket:
-    market = stage.market(symbols, timeout_seconds=timeout_seconds)
+def ready(stage: Stage, symbols: tuple[str, ...] = ("BTCUSDC",), fault: str = "") -> ExchangeMarket:
+    market = stage.market(symbols, timeout_seconds=1.0 if fault == "hang" else 10.0)
     market.prepare()
     return market
 
@@ -82,7 +82,7 @@ def refused(market: ExchangeMarket) -> FeedUnavailableError:
 @pytest.mark.parametrize("fault", TRANSIENT)
 def test_a_fault_is_told_then_the_same_rounds_come_as_without_it(stage: Stage, fault: str) -> None:
     make, word = TRANSIENT[fault]
-    market = ready(stage)
+    market = ready(stage, fault=fault)
     stage.exchange.fail(make(), times=2 if fault in WITHOUT_RETRY else 1)
 
     error = refused(market)
@@ -100,7 +100,7 @@ def test_a_fault_is_told_then_the_same_rounds_come_as_without_it(stage: Stage, f
 
 @pytest.mark.parametrize("fault", TRANSIENT)
 def test_nothing_of_a_bad_answer_gets_into_the_history(stage: Stage, fault: str) -> None:
-    market = ready(stage)
+    market = ready(stage, fault=fault)
     stage.exchange.fail(TRANSIENT[fault][0](), times=2 if fault in WITHOUT_RETRY else 1)
 
     with pytest.raises(FeedUnavailableError) as caught:
@@ -212,7 +212,7 @@ def test_an_exchange_that_is_not_there_is_told_and_found_when_it_comes(stage: St
     "fault", ["server error", "page with 200", "cut JSON", "connection cut off", "hang", "text in place of candles"]
 )
 def test_a_start_that_fails_is_tried_again(stage: Stage, path: str, fault: str) -> None:
-    market = stage.market(("BTCUSDC",), timeout_seconds=0.4)
+    market = stage.market(("BTCUSDC",), timeout_seconds=1.0 if fault == "hang" else 10.0)
     stage.exchange.fail(TRANSIENT[fault][0](), path=path)
 
     for _ in range(3):
@@ -405,7 +405,7 @@ def test_a_candle_that_comes_within_that_moment_is_part_of_its_round(both: Stage
 @pytest.mark.parametrize("fault", ["server error", "page with 200", "times off the grid", "hang"])
 @pytest.mark.parametrize("failing", SYMBOLS)
 def test_one_symbol_that_fails_does_not_stop_the_other(both: Stage, fault: str, failing: str) -> None:
-    market = ready(both, SYMBOLS)
+    market = ready(both, SYMBOLS, fault)
     list(market.rounds(FIVE_AGO))
     market.late()
     both.exchange.fail(TRANSIENT[fault][0](), symbol=failing, times=FOR_EVER)
@@ -414,7 +414,7 @@ def test_one_symbol_that_fails_does_not_stop_the_other(both: Stage, fault: str, 
     both.clock.moment = LAST + timedelta(minutes=4, seconds=2)
     rounds = patiently(market, both.clock, LAST)
     both.exchange.heal()
-    both.clock.pass_by(120)
+    both.clock.moment = both.clock.moment.replace(second=2) + timedelta(minutes=2)
     more = patiently(market, both.clock, rounds[-1].close_time)
     late = market.late()
 
