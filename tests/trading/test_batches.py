@@ -60,9 +60,8 @@ def test_what_a_market_told_before_it_failed_is_handed_out_and_then_the_failure(
         yield from rounds_at([1, 2, 3, 4, 5])
         raise FeedUnavailableError("The exchange is away.", retry_after_seconds=1.0)
 
-    found = []
+    found: list[list[CandleRound]] = []
     with pytest.raises(FeedUnavailableError, match="away"):
-        for batch in batches(failing(), 2):
-            found.append(batch)
+        found.extend(batches(failing(), 2))
 
     assert found == [rounds_at([1, 2]), rounds_at([3, 4]), rounds_at([5])]
