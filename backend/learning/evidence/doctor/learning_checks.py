@@ -9,7 +9,14 @@ from ai_engine.policy import COLD_START_NO_TREND
 from backend.clock import iso
 from backend.learning.evidence.doctor.facts import Facts
 from backend.learning.evidence.doctor.finding import Finding
-from backend.learning.evidence.doctor.remedies import RESTART, learn, qt, trade_more
+from backend.learning.evidence.doctor.remedies import (
+    DEFAULT_MIN_CONFIDENCE,
+    RESTART,
+    explores,
+    learn,
+    qt,
+    trade_more,
+)
 from backend.operations.codes import Code, Severity
 
 FEW_DECISIONS = 3
@@ -100,9 +107,10 @@ def threshold_unreachable(facts: Facts) -> Finding | None:
     highest = max(confidences)
     skill = "A version without skill says 0.5." if highest <= 0.5 else "It is a probability: 0.5 is a coin."
     reachable = max(math.floor(highest * 1000) / 1000, 0.5)
+    modest = highest <= 0.5 and needed <= DEFAULT_MIN_CONFIDENCE and explores(facts)  # HOLD is its right answer
     return Finding(
         Code.THRESHOLD_UNREACHABLE,
-        Severity.WARNING,
+        Severity.INFO if modest else Severity.WARNING,
         f"QT_MIN_CONFIDENCE is {needed:g}, but the highest confidence of the newest {len(confidences)} forecasts was"
         f" {highest:.3f}. {skill}",
         {"min_confidence": needed, "highest_confidence": highest, "forecasts": len(confidences)},

@@ -7,6 +7,8 @@ from backend.learning.evidence.doctor.finding import Finding
 from backend.learning.evidence.doctor.remedies import RESTART
 from backend.operations.codes import Code, Severity
 
+TARGETS = ("QT_WEBHOOK_URL", "QT_NOTIFY_URLS")
+
 
 def symbols_unknown(facts: Facts) -> Finding | None:
     """The exchange lacks some of the trader's symbols."""
@@ -51,13 +53,12 @@ def delivery_failing(facts: Facts) -> Finding | None:
     told = facts.alarms.get(Code.DELIVERY_FAILING)
     if not told:
         return None
-    settings = facts.settings
-    channels = {"QT_WEBHOOK_URL": settings.webhook_url, "QT_NOTIFY_URLS": settings.notify_urls}
-    given = [name for name, value in channels.items() if value]
+    said = " ".join(told)
+    failing = [name for name in TARGETS if name in said] or [TARGETS[0]]
     return Finding(
         Code.DELIVERY_FAILING,
         Severity.WARNING,
-        " ".join(told),
-        {"failing": list(told), "settings": given},
-        f"Correct {' or '.join(given) or 'QT_NOTIFY_URLS'}, {RESTART}, and try it: qt alarms --test.",
+        said,
+        {"failing": list(told), "settings": failing},
+        f"Correct {' and '.join(failing)}, {RESTART}, and try it: qt alarms --test.",
     )

@@ -31,7 +31,7 @@ def trade_more(facts: Facts) -> str:
     settings = facts.settings
     if settings.min_confidence > DEFAULT_MIN_CONFIDENCE:
         return f"Set QT_MIN_CONFIDENCE={DEFAULT_MIN_CONFIDENCE}, {RESTART}."
-    if trades_here(facts) and settings.exploration_rate == 0:
+    if trades_here(facts) and not explores(facts):
         return (
             f"Set QT_EXPLORATION_RATE={DEFAULT_EXPLORATION_RATE}, which trades one HOLD in fifty on paper, {RESTART}."
         )
@@ -42,3 +42,8 @@ def trades_here(facts: Facts) -> bool:
     """Whether the built-in trader decides for the strategy, and may trade."""
     settings = facts.settings
     return settings.market != "off" and facts.strategy == settings.strategy and settings.enable_execution
+
+
+def explores(facts: Facts) -> bool:
+    """Whether some HOLDs are traded all the same, so that trades go on while no version dares to act."""
+    return trades_here(facts) and facts.settings.exploration_rate > 0

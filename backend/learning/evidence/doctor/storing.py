@@ -2,13 +2,15 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from backend.database import Database, is_unavailable, unusable
-from backend.models import Lease
+from backend.models import Alarm
+from backend.operations.codes import Code, Severity
 
-PROBE = "doctor:can-anything-be-stored"
+PROBE = "can anything be stored?"
+PROBE_LENGTH = 65_536
+"""More than the room that a full disk leaves inside the pages that the database has already."""
 
 
 def unwritable(database: Database) -> str | None:
@@ -23,6 +25,8 @@ def unwritable(database: Database) -> str | None:
 
 
 def _write_and_take_back(session: Session) -> None:
-    session.add(Lease(name=PROBE, holder=PROBE, fence=0, expires_at=datetime(1970, 1, 1, tzinfo=UTC)))
+    row = Alarm(code=str(Code.WRITES_FAIL), subject=PROBE, severity=str(Severity.INFO), detail="?" * PROBE_LENGTH)
+    row.raised_at = datetime(1970, 1, 1, tzinfo=UTC)
+    session.add(row)
     session.flush()
-    session.execute(delete(Lease).where(Lease.name == PROBE))
+    session.delete(row)

@@ -296,6 +296,28 @@ def test_an_unreachable_threshold_names_one_that_can_be_reached_or_what_would_re
 
 
 @pytest.mark.parametrize(
+    ("changes", "severity"),
+    [
+        (OWN, Severity.INFO),
+        (OWN | {"settings__exploration_rate": 0.0}, Severity.WARNING),
+        (OWN | {"settings__enable_execution": False}, Severity.WARNING),
+        (OWN | {"settings__min_confidence": 0.52}, Severity.WARNING),
+        (OWN | {"decisions__recent_confidences": (0.505,) * 30}, Severity.WARNING),
+        ({}, Severity.WARNING),
+    ],
+)
+def test_a_version_without_skill_that_holds_is_no_fault_while_exploration_goes_on(
+    facts: Facts, changes: dict[str, Any], severity: Severity
+) -> None:
+    told = changed(facts, **{"decisions__recent_confidences": (0.5,) * 30} | changes)
+
+    finding = found(told, Code.THRESHOLD_UNREACHABLE)
+
+    assert finding is not None
+    assert finding.severity is severity
+
+
+@pytest.mark.parametrize(
     ("move", "horizon", "said"),
     [(0.00121, 12, "QT_HORIZON_CANDLES=48 with QT_STRATEGY=default-48"), (0.00001, 12, "QT_TIMEFRAME=1d"),
      (0.0, 12, "QT_TIMEFRAME=1d")],
