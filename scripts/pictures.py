@@ -1,8 +1,8 @@
-"""Draw the manuals' pictures: .venv/bin/python scripts/pictures.py (Linux, macOS; takes about a minute).
+"""Draw the manuals' pictures: .venv/bin/python scripts/pictures.py (Linux, macOS; takes about four minutes).
 
-``docs/images/loop.svg`` is drawn from the table below. ``docs/images/first-minutes.svg`` is what a terminal really
-shows: a service on the simulated market, with a folder of its own, is started, used and stopped, and what its commands
-print is written down.
+``docs/images/loop.svg`` is drawn from the table below. The other two are what a terminal really shows: a service on the
+simulated market, with a folder of its own, is started, used and stopped, and what its commands print is written down.
+Every run is another evening: README.md and docs/traders.md tell of these figures, and tests say which must follow.
 """
 
 import fcntl
@@ -28,7 +28,7 @@ from rich.text import Text
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
 COLUMNS = 112
-SECONDS_OF_TRADING = 30
+SECONDS_BEFORE_THE_FIRST, SECONDS_BEFORE_THE_SECOND = 30, 150
 THEME = TerminalTheme(
     (16, 20, 28),
     (214, 222, 235),
@@ -58,11 +58,13 @@ INK, PAPER, DIM, YOURS = "#1f2937", "#ffffff", "#6b7280", "#2563eb"
 
 
 def main() -> int:
-    """Draw both pictures."""
+    """Draw all of them."""
+    first_minutes, report = an_evening()
+    drawn = {"loop": loop(), "first-minutes": terminal(first_minutes), "report": terminal(report)}
     IMAGES.mkdir(parents=True, exist_ok=True)
-    (IMAGES / "loop.svg").write_text(loop(), encoding="utf-8")
-    (IMAGES / "first-minutes.svg").write_text(terminal(first_minutes()), encoding="utf-8")
-    print("Drew docs/images/loop.svg and docs/images/first-minutes.svg.")
+    for name, picture in drawn.items():
+        (IMAGES / f"{name}.svg").write_text(picture, encoding="utf-8")
+    print(f"Drew {', '.join(drawn)} in docs/images. Now: make test PYTEST_ARGS=tests/test_manuals.py")
     return 0
 
 
@@ -124,8 +126,8 @@ def label(x: float, y: float, text: str, size: int, fill: str, weight: str = "40
     return f'<text x="{x}" y="{y}" {style}>{text}</text>'
 
 
-def first_minutes() -> list[tuple[str, str]]:
-    """What a newcomer types in the first minutes, each with what it printed."""
+def an_evening() -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """What a newcomer types in the first minutes, and the report of a second version; each with what it printed."""
     with tempfile.TemporaryDirectory(prefix="qt-pictures-") as name, socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -139,8 +141,11 @@ def first_minutes() -> list[tuple[str, str]]:
             )  # fmt: skip
         try:
             await_ready(port, service)
-            time.sleep(SECONDS_OF_TRADING)
-            return transcript(environment)
+            time.sleep(SECONDS_BEFORE_THE_FIRST)
+            first = transcript(environment)
+            time.sleep(SECONDS_BEFORE_THE_SECOND)
+            asked = f"model {version_in(in_terminal(['retrain'], environment))}"
+            return first, [(asked, in_terminal(asked.split(), environment))]
         finally:
             service.terminate()
             service.wait(timeout=60)
@@ -175,11 +180,16 @@ def await_ready(port: int, service: subprocess.Popen[bytes]) -> None:
 def transcript(environment: dict[str, str]) -> list[tuple[str, str]]:
     """Status, a retraining, and the activation of what came of it."""
     told = [("status", in_terminal(["status"], environment)), ("retrain", in_terminal(["retrain"], environment))]
-    found = re.search(r"v\d{8}_\d{6}", told[-1][1])
-    if found is None:
-        raise SystemExit(f"The retraining made no version: {told[-1][1]}")
-    activation = f"activate {found[0]}"
+    activation = f"activate {version_in(told[-1][1])}"
     return [*told, (activation, in_terminal(activation.split(), environment))]
+
+
+def version_in(said: str) -> str:
+    """The version that a retraining made."""
+    found = re.search(r"v\d{8}_\d{6}", said)
+    if found is None:
+        raise SystemExit(f"The retraining made no version: {said}")
+    return found[0]
 
 
 def in_terminal(arguments: list[str], environment: dict[str, str]) -> str:
@@ -206,10 +216,11 @@ def in_terminal(arguments: list[str], environment: dict[str, str]) -> str:
 def terminal(told: list[tuple[str, str]]) -> str:
     """A terminal's screen with these commands and answers."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, highlight=False)
-    for command, said in told:
+    for number, (command, said) in enumerate(told):
+        if number:
+            console.print()
         console.print(Text.assemble(("$ ", "green"), (f".venv/bin/qt {command}", "bold")))
         console.print(Text.from_ansi(said))
-        console.print()
     return console.export_svg(theme=THEME, code_format=SVG_FORMAT, unique_id="qt")
 
 

@@ -1,4 +1,4 @@
-"""The lists of CONTRIBUTING.md, walked in a copy of the project: followed they pass their check, cut short they fail."""
+"""The lists of CONTRIBUTING.md, walked in a copy of the project: followed they pass their check, half done they fail."""
 
 import os
 import re
