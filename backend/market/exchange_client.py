@@ -86,7 +86,8 @@ class ExchangeClient:
         told = self._ask(lambda ccxt: ccxt.fetch_time()).content
         if not isinstance(told, int) or told <= 0:
             return False
-        self.clock = self.clock.heard(read(told, 1, sent, to_ms(self._now())))
+        resolution = 1 if told % 1_000 else 1_000
+        self.clock = self.clock.heard(read(told, resolution, sent, to_ms(self._now())))
         return True
 
     def page_limit(self, name: str) -> int:
@@ -146,7 +147,9 @@ class ExchangeClient:
 
     def _explained(self, error: Exception) -> QuantumTraderError:
         kinds = {kind.__name__ for kind in type(error).__mro__}
-        if kinds & {"AuthenticationError", "NotSupported"}:
+        # Without a key ccxt asks nothing at all; a 401 may come from any proxy on the way, and pass.
+        unasked = not self._ccxt.last_response_headers
+        if "NotSupported" in kinds or ("AuthenticationError" in kinds and unasked):
             return InvalidInputError(
                 f"QT_MARKET={self._id} gives no candles without a key or at all: {answers.in_words(self._id, error)}."
                 " Choose another exchange.",

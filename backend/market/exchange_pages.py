@@ -105,7 +105,7 @@ class Walk:
         """Move on by one answer; True when nothing is left to ask before ``end``."""
         since, limit = self.request(end)
         again, self.asked_again = self.asked_again, False
-        reached = max(page.closed, default=-1) + self.length
+        reached = max((opened + self.length for opened in page.closed), default=self.cursor)
         moved = reached > self.cursor
         self.cursor = max(self.cursor, reached)
         if self.cursor >= end or page.newest >= end:

@@ -1,5 +1,7 @@
 """An exchange on this machine: a real HTTP server that speaks Binance's public REST, with faults on order.
 
+It answers Kraken's three public calls as well, from the same candles: another form, whole seconds, 720 candles at most.
+
 As a program it lets anybody try a live market offline::
 
     python -m tests.market.exchange_server --port 9000
@@ -319,6 +321,8 @@ class LocalExchange:
             return 200, {"timezone": "UTC", "serverTime": to_ms(self.now()), "symbols": list(map(_info, self.symbols))}
         if path == "/api/v3/klines":
             return self._klines(query, fault)
+        if path.startswith("/0/public/"):
+            return 200, {"error": [], "result": self._kraken(path, query)}
         return 404, {"code": -1, "msg": f"There is nothing at {path}."}
 
     def _klines(self, query: dict[str, str], fault: Fault | None) -> tuple[int, Any]:
@@ -344,6 +348,19 @@ class LocalExchange:
             rows = self._rows(symbol, timeframe, end - limit, end, now)
         rows = [row for row in rows if not self._hidden(symbol, row)]
         return 200, fault.change_rows(rows) if fault and fault.change_rows else rows
+
+    def _kraken(self, path: str, query: dict[str, str]) -> dict[str, Any]:
+        now = to_ms(self.now())
+        if path.endswith("Time"):
+            return {"unixtime": now // 1_000}
+        if path.endswith("AssetPairs"):
+            return {symbol: _pair(symbol) for symbol in self.symbols}
+        symbol, length = query["pair"], int(query.get("interval", 1)) * 60_000
+        end = now // length + 1
+        first = max(end - 720, int(query.get("since", 0)) * 1_000 // length + 1)
+        rows = self._rows(symbol, f"{length // 60_000}m", first, end, now)
+        shown = [[row[0] // 1_000, *row[1:5], "0.0", row[5], 10] for row in rows if not self._hidden(symbol, row)]
+        return {symbol: shown, "last": now // 1_000}
 
     def _hidden(self, symbol: str, row: Row) -> bool:
         listed = self.listed_since is None or row[0] >= to_ms(self.listed_since)
@@ -404,6 +421,13 @@ def _info(symbol: str) -> dict[str, Any]:
             {"filterType": "LOT_SIZE", "minQty": "0.00000001", "maxQty": "9000000", "stepSize": "0.00000001"},
         ],
     }
+
+
+def _pair(symbol: str) -> dict[str, Any]:
+    quote = next(quote for quote in QUOTES if symbol.endswith(quote) and symbol != quote)
+    base = symbol.removesuffix(quote)
+    names = {"altname": symbol, "wsname": f"{base}/{quote}", "base": base, "quote": quote}
+    return {**names, "pair_decimals": 8, "lot_decimals": 8, "status": "online", "fees": [[0, 0.4]], "leverage_buy": []}
 
 
 class _Server(ThreadingHTTPServer):

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from ai_engine.candles import Candles, timeframe_ms
-from backend.clock import Clock, to_ms
+from backend.clock import to_ms
 from backend.market.exchange import ExchangeMarket
 from backend.market.exchange_client import Manners
 from backend.market.feed import CandleRound, FeedUnavailableError
@@ -52,15 +52,20 @@ class Stage:
         self.exchange.stop()
 
     def market(
-        self, symbols: Sequence[str] = SYMBOLS, *, now: Clock | None = None, timeout_seconds: float = 5.0
+        self,
+        symbols: Sequence[str] = SYMBOLS,
+        *,
+        exchange_id: str = "binance",
+        timeframe: str | None = None,
+        timeout_seconds: float = 5.0,
     ) -> ExchangeMarket:
-        """A market that asks this exchange through ccxt's binance."""
+        """A market that asks this exchange through ccxt."""
         market = ExchangeMarket(
-            "binance",
+            exchange_id,
             symbols,
-            self.timeframe,
+            timeframe or self.timeframe,
             url=self.exchange.url,
-            now=now or self.clock,
+            now=self.clock,
             manners=Manners(timeout_seconds, spaced=False),
         )
         self._markets.append(market)
