@@ -18,7 +18,7 @@ from backend.learning.decisions.strategies import ensure_strategy
 from backend.learning.versions.store import ArtifactStore
 from backend.learning.versions.trainer import InProcessTrainer
 from backend.market import candles as candle_store
-from backend.models import AITrainingSample
+from backend.models import AITrainingSample, Feed
 from backend.scheduler import build_scheduler, settle_waiting
 from backend.settings import Settings, load_settings
 
@@ -47,6 +47,41 @@ def test_a_bots_decision_is_settled_from_the_candles_of_the_markets_feed(databas
 
     sample = database.read(lambda session: session.scalars(select(AITrainingSample)).one().forward_return)
     assert sample == 0.02
+
+
+def test_what_a_running_market_has_not_come_to_yet_is_not_given_up_by_the_wall_clock(
+    database: Database, now: Any
+) -> None:
+    """After an outage, or where the exchange's clock is behind ours, its candles still come."""
+    settings = load_settings(
+        environ={"QT_ADMIN_TOKEN": "an-admin-token-for-tests-only", "QT_MARKET": "binance"}, env_file=None
+    )
+    market_time = now - timedelta(minutes=30)
+
+    def prepare(session: Session) -> None:
+        begin = {"market": "binance", "settings": settings, "now": now, "actor": "test"}
+        strategy, _ = ensure_strategy(session, settings.strategy, **begin)
+        session.add(
+            Feed(strategy=strategy.name, source="binance", state="stale", market_time=market_time, updated_at=now)
+        )
+        for age in (110, 80):
+            told = (f"d{age}", "BTCUSDC", now - timedelta(minutes=age), 100.0)
+            record(session, strategy, [NewDecision(*told, action="BUY", **DECISION, **ANSWER)], now=now)  # type: ignore[arg-type]
+
+    def states() -> dict[str, str]:
+        row = AITrainingSample
+        return database.read(lambda session: dict(session.execute(select(row.decision_id, row.state)).all()))
+
+    database.write(prepare)
+    service = SimpleNamespace(database=database, settings=settings, wall=lambda: now)
+
+    settle_waiting(service)  # type: ignore[arg-type]
+    during = states()
+    database.write(lambda session: setattr(session.get_one(Feed, settings.strategy), "market_time", now))
+    settle_waiting(service)  # type: ignore[arg-type]
+
+    assert during == {"d110": "unobservable", "d80": "pending"}
+    assert states() == {"d110": "unobservable", "d80": "unobservable"}
 
 
 @dataclass(frozen=True)

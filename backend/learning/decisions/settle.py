@@ -111,12 +111,18 @@ def settle_followers(
 
 
 def settle_strategies(session: Session, names: Iterable[str], *, settings: Settings, now: datetime) -> int:
-    """``settle_due`` for each of the strategies, by the wall clock."""
-    strategies = [session.get_one(Strategy, name) for name in names]
-    return sum(
-        settle_due(session, one, market_time=now, costs=settings, markets=markets_of(one, settings))
-        for one in strategies
-    )
+    """``settle_due`` for each of the strategies, by the wall clock, or by the running market's where that is behind.
+
+    What a market has not come to yet it may still price: after an outage, or where its clock is behind ours.
+    """
+    feed = session.get(Feed, settings.strategy)
+    settled = 0
+    for strategy in [session.get_one(Strategy, name) for name in names]:
+        markets, until = markets_of(strategy, settings), now
+        if feed is not None and feed.source == settings.market in markets and feed.market_time is not None:
+            until = min(now, feed.market_time)
+        settled += settle_due(session, strategy, market_time=until, costs=settings, markets=markets, now=now)
+    return settled
 
 
 def settle_prices(session: Session, terms: Settling, spans: Iterable[PriceSpan]) -> int:
