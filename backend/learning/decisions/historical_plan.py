@@ -16,6 +16,7 @@ ROWS_PER_HORIZON = 4
 MAX_HOLE_CANDLES = 12
 """A window across a longer hole is left out: what it calls neighbours were strangers."""
 BATCH = 1_000
+REASONS = ("too_little_history", "across_a_hole", "no_next_candle", "no_price")
 NEVER = np.iinfo(np.int64).max
 
 Mask = NDArray[np.bool_]
@@ -104,7 +105,7 @@ class Plan:
 
 def plan_of(candles: Mapping[str, Candles], terms: Terms, stride: int) -> Plan:
     """The rows that the candles can give: every ``stride``-th candle on a grid that all symbols share."""
-    places, left_out = {}, dict.fromkeys(("too_little_history", "across_a_hole", "no_next_candle", "no_price"), 0)
+    places, left_out = {}, dict.fromkeys(REASONS, 0)
     for symbol, series in sorted(candles.items()):
         places[symbol], counts = _places(series, terms, stride)
         left_out = {reason: left_out[reason] + counts[reason] for reason in left_out}
@@ -120,13 +121,14 @@ def _places(candles: Candles, terms: Terms, stride: int) -> tuple[Places, dict[s
     closed = np.append(closes, NEVER)
     holes = np.cumsum(np.diff(candles.open_time, prepend=candles.open_time[:1]) > (MAX_HOLE_CANDLES + 1) * length)
     first = np.maximum(ends - WINDOW + 1, 0)
+    faults = (
+        ends < WINDOW - 1,
+        holes[ends] > holes[first],
+        opened[after] > closes[ends] + length,
+        closed[at] > due + length,
+    )
     counts, usable = {}, np.ones(len(ends), dtype=np.bool_)
-    for reason, bad in {
-        "too_little_history": ends < WINDOW - 1,
-        "across_a_hole": holes[ends] > holes[first],
-        "no_next_candle": opened[after] > closes[ends] + length,
-        "no_price": closed[at] > due + length,
-    }.items():
+    for reason, bad in zip(REASONS, faults, strict=True):
         counts[reason] = int((usable & bad).sum())
         usable &= ~bad
     ends, after, at = ends[usable], after[usable], at[usable]

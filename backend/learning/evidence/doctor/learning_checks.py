@@ -14,6 +14,7 @@ from backend.learning.evidence.doctor.remedies import (
     RESTART,
     explores,
     learn,
+    make_again,
     qt,
     trade_more,
 )
@@ -91,8 +92,7 @@ def _remedy_for_hold(facts: Facts, reason: str) -> str:
     if reason == "ai_trading_disabled":
         return f"Set QT_ENABLE_AI_TRADING=1, {RESTART}."
     if reason == "no_verified_model":
-        version = facts.active["version_id"]
-        return f"Make the active version's file again from its rows: qt rebuild {version}."
+        return make_again(facts, facts.active["version_id"])
     if reason == "no_active_model" and facts.live is not None:
         return f"Look again with the next decision, which {facts.live['version_id']} makes: {qt(facts, 'status')}."
     return learn(facts)

@@ -38,6 +38,12 @@ def trade_more(facts: Facts) -> str:
     return learn(facts)
 
 
+def make_again(facts: Facts, version_id: str) -> str:
+    """A version's file back in its place, byte for byte, from the rows that it was made of."""
+    file = facts.settings.model_dir / f"xgb_model_{version_id}.pkl"
+    return f"Make its file again from its rows: qt rebuild {version_id} --out {file}."
+
+
 def trades_here(facts: Facts) -> bool:
     """Whether the built-in trader decides for the strategy, and may trade."""
     settings = facts.settings

@@ -7,7 +7,7 @@ from typing import Any
 from backend.clock import iso
 from backend.learning.evidence.doctor.facts import Facts
 from backend.learning.evidence.doctor.finding import Finding
-from backend.learning.evidence.doctor.remedies import RESTART, qt
+from backend.learning.evidence.doctor.remedies import RESTART, make_again, qt
 from backend.learning.evidence.status import refused
 from backend.operations.codes import Code, Severity
 
@@ -191,7 +191,7 @@ def artifact_corrupt(facts: Facts) -> Finding | None:
         Severity.ERROR if own else Severity.WARNING,
         " ".join(told),
         {**active, "damaged": facts.damaged},
-        f"Make the file again from its rows: qt rebuild {version_id if own else others[0]}.",
+        make_again(facts, version_id if own else others[0]),
     )
 
 

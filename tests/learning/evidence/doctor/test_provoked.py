@@ -21,6 +21,7 @@ from backend.learning.decisions.strategies import find_strategy
 from backend.learning.evidence.doctor import diagnose, read_facts, unwritable
 from backend.learning.evidence.watch import WatchService, watch
 from backend.learning.versions.activation import ActivationRequest, VersionService, activate
+from backend.learning.versions.rebuild import rebuild
 from backend.learning.versions.retrain import RetrainService, retrain
 from backend.learning.versions.serving import Serving
 from backend.learning.versions.store import ArtifactStore
@@ -269,7 +270,9 @@ def test_a_file_that_somebody_opened_and_saved(clinic: Clinic) -> None:
 
     found = clinic.findings()["artifact_corrupt"]
     assert found["severity"] == "error"
-    assert found["remedy"] == f"Make the file again from its rows: qt rebuild {version}."
+    assert found["remedy"] == f"Make its file again from its rows: qt rebuild {version} --out {path}."
+    path.write_bytes(rebuild(clinic.database, InProcessTrainer(), version).artifact)
+    assert "artifact_corrupt" not in clinic.findings()
 
 
 @provokes(Code.MARKET_FEED_STALE)
