@@ -4,7 +4,7 @@ VENV := .venv/bin
 # What must run: CHECK_REQUIRES=postgres,promtool makes a skip of one of these kinds a failure (.ci/run names all).
 CHECK_REQUIRES ?=
 # What other programs judge: each is scripts/check_NAME.sh, and is skipped with its reason where its program is absent.
-JUDGED := prometheus unit compose openapi
+JUDGED := prometheus unit compose openapi client
 UV_COMPILE = uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate
 
 .PHONY: run test check lint judge bench lock format dev
@@ -26,6 +26,7 @@ lint: dev
 
 judge: dev
 	@for name in $(JUDGED); do CHECK_REQUIRES="$(CHECK_REQUIRES)" sh scripts/check_$$name.sh || exit 1; done
+	@$(VENV)/python scripts/check_image.py
 
 # Lint, types, what is deployed and described, and every test, the architecture's among them.
 check: lint judge

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from backend.api.deps import AppContext
 from backend.api.schemas.operating import HealthOut, ReadyOut
+from backend.api.schemas.problems import open_problems
 from backend.learning.evidence.status import trader_trouble
 from backend.models import AIModelVersion
 from backend.operations.codes import Code
@@ -18,7 +19,7 @@ from backend.trading.live import TraderLoop
 router = APIRouter(tags=["health"])
 
 
-@router.get("/health/live", operation_id="healthLive", summary="Does the process live?")
+@router.get("/health/live", operation_id="healthLive", summary="Does the process live?", responses=open_problems())
 def health_live() -> HealthOut:
     """200 as long as the process answers at all."""
     return HealthOut(status="ok")
@@ -29,7 +30,7 @@ def health_live() -> HealthOut:
     operation_id="healthReady",
     summary="Can the service work?",
     response_model=ReadyOut,
-    responses={503: {"description": "It cannot; `reasons` says why.", "model": ReadyOut}},
+    responses={503: {"description": "It cannot; `reasons` says why.", "model": ReadyOut}, **open_problems()},
 )
 def health_ready(request: Request) -> JSONResponse:
     """200 when decisions can be taken and stored.

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder
 from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -29,6 +30,7 @@ from backend.learning.evidence.metrics import View, figures
 PREFIX = "quantum_trader_"
 BUCKETS = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 DAY, LOOK_BACK = timedelta(days=1), timedelta(days=32)
+FORMS = tuple(kind.partition(";")[0] for kind in (CONTENT_TYPE_PLAIN_0_0_4, CONTENT_TYPE_LATEST))
 KEPT_SECONDS = 1.5
 REST = 20.0
 
@@ -96,7 +98,7 @@ class Monitor(Collector):
     responses={
         200: {
             "description": "The figures, in Prometheus' text form, or as OpenMetrics where `Accept` asks for it.",
-            "content": {CONTENT_TYPE_PLAIN_0_0_4.partition(";")[0]: {"schema": {"type": "string"}}},
+            "content": {kind: {"schema": {"type": "string"}} for kind in FORMS},
         },
         **problems(),
     },

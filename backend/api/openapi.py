@@ -26,7 +26,7 @@ Decisions go in, outcomes come back, versions are trained, and a person activate
 """
 CONTACT = {"name": "Whoever runs this service"}
 LICENSE = {"name": "MIT", "identifier": "MIT"}
-SERVERS = [
+SERVERS: list[dict[str, Any]] = [
     {"url": "/", "description": "The service that gave out this description."},
     {
         "url": "http://{host}:{port}",
@@ -121,7 +121,9 @@ def _tidied(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     tidy = {key: _tidied(value) for key, value in schema.items() if key != "title" or not isinstance(value, str)}
-    if "description" in tidy and "null" in (one.get("type") for one in tidy.get("anyOf", ())):
-        for variant in tidy["anyOf"]:
-            variant.pop("description", None)
+    variants = tidy.get("anyOf", ())
+    if {"type": "null"} in variants:
+        for variant in variants:
+            if "description" in variant:
+                tidy.setdefault("description", variant.pop("description"))
     return tidy

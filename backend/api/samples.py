@@ -59,7 +59,7 @@ def list_samples(
     "/training-samples",
     operation_id="importSamples",
     summary="Import closed samples",
-    responses=problems("body_too_large", "unsupported_media_type", "invalid_json", "market_mismatch"),
+    responses=problems("unsupported_media_type", "invalid_json", "market_mismatch"),
 )
 def post_samples(
     body: ImportBody, context: ContextDep, actor: ActorDep, strategy: StrategyQuery = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from backend.database import Database
 from backend.main import create_app
 from backend.models import Base
 from backend.settings import Settings, load_settings
+from tests.api.description import assert_described, description_of
 
 ADMIN = {"X-Admin-Token": "an-admin-token-for-tests-only"}
 TRADER = {"X-Admin-Token": "a-trader-token-for-tests-only"}
@@ -36,11 +38,14 @@ def settings_in(folder: Path, **more: str) -> Settings:
 
 
 def open_client(settings: Settings, clock: Callable[[], datetime]) -> TestClient:
-    """A client of a new service; enter it to start the service."""
+    """A client of a new service; enter it to start the service. It holds every answer to the API's description."""
     database = Database(settings.database_url)
     Base.metadata.create_all(database.engine)
     database.close()
-    return TestClient(create_app(settings, clock=clock), base_url="http://127.0.0.1", headers=ADMIN)
+    app = create_app(settings, clock=clock)
+    client = TestClient(app, base_url="http://127.0.0.1", headers=ADMIN)
+    client.event_hooks["response"].append(partial(assert_described, description_of(app)))
+    return client
 
 
 @pytest.fixture

@@ -198,6 +198,10 @@ def looks_around(story: Any) -> None:
     story.tell("status", "GET /ai/status", name="status", summary="A service without a market")
     story.tell("doctor", "GET /ai/doctor", name="healthy", summary="Nothing found")
     story.tell("metrics", "GET /metrics", name="excerpt", summary="A few of them", keep="quantum_trader_decisions")
+    story.tell(
+        "metrics", "GET /metrics", name="openmetrics", summary="As OpenMetrics", keep="quantum_trader_decisions",
+        accept="application/openmetrics-text",
+    )  # fmt: skip
     story.tell("listAlarms", "GET /ai/alarms", name="open", summary="A retraining that had too few rows")
     story.tell("testAlarms", "POST /ai/alarms/test", name="nobody", summary="No target is set")
     story.tell("listEvents", "GET /ai/events?limit=2", name="events", summary="The two newest")

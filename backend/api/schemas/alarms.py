@@ -13,7 +13,7 @@ class AlarmOut(Answer):
 
     id: int = Field(description="The alarm's number.", examples=[7])
     code: str = Field(description="One of the doctor's codes.", examples=["market_feed_stale"])
-    severity: Severity
+    severity: Severity = Field(description="How much it matters.")
     strategy: str | None = Field(description="The strategy it is about; null: the whole installation.")
     subject: str = Field(description="What it is about: a strategy, or a target that events go to.")
     detail: str = Field(description="What was seen, with its numbers.")
@@ -25,7 +25,7 @@ class AlarmOut(Answer):
 class AlarmList(Answer):
     """Alarms, newest first."""
 
-    status: Literal["ok"]
+    status: Literal["ok"] = Field(description="Always `ok`.")
     count: int = Field(description="How many are in this answer.")
     alarms: list[AlarmOut] = Field(description="The alarms.")
     next_cursor: str | None = Field(description="`cursor` of the next page; null: this is the last.")
@@ -49,7 +49,7 @@ class EventOut(Answer):
     event_id: str = Field(description="Its name; a webhook that is sent again has the same.")
     code: str = Field(description="An alarm's code, or what happened.", examples=["training_finished"])
     state: Literal["news", "raised", "closed"] = Field(description="`raised` and `closed`: an alarm was.")
-    severity: Severity
+    severity: Severity = Field(description="How much it matters.")
     strategy: str | None = Field(description="The strategy it is about; null: the whole installation.")
     subject: str | None = Field(description="What it is about, a version for example.")
     sentence: str = Field(description="One sentence with its numbers.")
@@ -61,7 +61,7 @@ class EventOut(Answer):
 class EventList(Answer):
     """Events, newest first."""
 
-    status: Literal["ok"]
+    status: Literal["ok"] = Field(description="Always `ok`.")
     count: int = Field(description="How many are in this answer.")
     total: int = Field(description="How many are kept; none is ever removed.")
     events: list[EventOut] = Field(description="The events.")
@@ -83,7 +83,7 @@ class TestOut(Answer):
 
     __test__ = False
 
-    status: Literal["ok"]
+    status: Literal["ok"] = Field(description="Always `ok`.")
     event_id: str = Field(description="Look for it in GET /ai/events.")
     targets: list[TestTarget] = Field(description="Whom it goes to; empty where no target is set.")
     message: str = Field(description="What happens next.")

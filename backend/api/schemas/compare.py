@@ -4,72 +4,95 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from backend.api.schemas.described import DescribedAs, TargetKind, Time, Verdict
 from backend.api.schemas.fields import Answer
 
 
 class LiveCounters(Answer):
     """What became of the decisions that this version made."""
 
-    total_predictions: int
-    matured_predictions: int
-    neutral_predictions: int
-    pending_predictions: int
-    correct_predictions: int
-    live_accuracy: Annotated[float | None, Field(description="Null until an outcome is known.")]
+    total_predictions: int = Field(description="Decisions it made.")
+    matured_predictions: int = Field(description="Those whose return over the horizon is known.")
+    neutral_predictions: int = Field(description="Matured ones that moved less than the costs.")
+    pending_predictions: int = Field(description="Those whose return is not known yet.")
+    correct_predictions: int = Field(description="Those whose direction was right.")
+    live_accuracy: float | None = Field(description="From 0 to 1; null until an outcome is known.")
 
 
 class Executed(Answer):
     """The money it made, by trades at its own times: never part of the comparison."""
 
-    total_trades: int
-    total_pnl: float | None
+    total_trades: int = Field(description="Closed trades.")
+    total_pnl: float | None = Field(description="What they earned, in quote currency.")
+
+
+class ReportExcerpt(Answer):
+    """The figures of a version's report that one compares first; accuracies from 0 to 1, returns as fractions."""
+
+    validation_accuracy: float | None = Field(description="Right directions among the newest 20 %.")
+    validation_accuracy_ci95: list[float] | None = Field(description="[low, high] of it at 95 %.")
+    baseline_accuracy: float | None = Field(description="What the simplest rule scores on the same rows.")
+    baseline_name: str | None = Field(description="That rule.")
+    break_even_accuracy: float | None = Field(description="What would pay the costs; null where nothing would.")
+    costs_exceed_moves: bool | None = Field(description="Whether no accuracy would pay the costs.")
+    net_return_after_costs: float | None = Field(description="Mean return of a trade after costs.")
+    min_detectable_accuracy: float | None = Field(description="What so few rows could tell from a coin.")
+    effective_samples: float | None = Field(description="Independent outcomes among the rows judged.")
+    target_kind: TargetKind | None = Field(description="Which return was learned.")
+    training_samples: int | None = Field(description="Rows of the older 80 %.")
+    validation_samples: int | None = Field(description="Rows of the newest 20 %.")
+    verdict: Verdict | None = Field(description="What may be believed of it.")
+    recommended: bool | None = Field(description="Whether everything known speaks for it.")
+    sentence: str | None = Field(description="All of it in one plain sentence.")
 
 
 class ComparedVersion(Answer):
     """One of the two: the key figures of its report, and how it fares live."""
 
-    version_id: str
-    trained_at: str
-    is_active: bool
-    is_shadow: bool
-    report: dict[str, Any]
-    live: LiveCounters
-    executed: Executed
+    version_id: str = Field(description="Its name.")
+    trained_at: Time = Field(description="When, UTC.")
+    is_active: bool = Field(description="Whether it decides now.")
+    is_shadow: bool = Field(description="Whether it scores beside the active version.")
+    activated_at: Time | None = Field(description="When it last began to decide, UTC.")
+    replaced_at: Time | None = Field(description="When it last ceased to, UTC.")
+    report: Annotated[dict[str, Any], DescribedAs(ReportExcerpt)] = Field(description="How it was judged.")
+    live: LiveCounters = Field(description="How it fares.")
+    executed: Executed = Field(description="The money it made.")
 
 
 class PairedVersion(Answer):
     """One of the two on the decisions that both forecast."""
 
-    accuracy: Annotated[float | None, Field(description="Share of the right direction; moves within costs left out.")]
-    correct: int
-    judged: int
-    mean_net_return: Annotated[float | None, Field(description="Mean over rounds, a fraction, after costs.")]
+    accuracy: float | None = Field(description="Share of the right direction; moves within costs left out.")
+    correct: int = Field(description="How many directions were right.")
+    judged: int = Field(description="Of how many.")
+    mean_net_return: float | None = Field(description="Mean over rounds, a fraction, after costs.")
 
 
 class Paired(Answer):
     """Both on the same decisions, each priced by `forward_return` and the same costs."""
 
-    rows: int
-    rounds: Annotated[int, Field(description="Distinct decision times; what a judgement counts.")]
-    neutral_rows: int
-    agreement: Annotated[float | None, Field(description="Share of rows on which both forecast the same direction.")]
-    same_action: float | None
-    a: PairedVersion
-    b: PairedVersion
-    mean_difference: Annotated[float | None, Field(description="`b` less `a`, mean over rounds, a fraction.")]
+    rows: int = Field(description="Decisions that both forecast and whose return is known.")
+    rounds: int = Field(description="Distinct decision times; what a judgement counts.")
+    neutral_rows: int = Field(description="Those that moved less than the costs.")
+    agreement: float | None = Field(description="Share of rows on which both forecast the same direction.")
+    same_action: float | None = Field(description="Share of rows on which both answered the same.")
+    a: PairedVersion = Field(description="The first on them.")
+    b: PairedVersion = Field(description="The second on them.")
+    mean_difference: float | None = Field(description="`b` less `a`, mean over rounds, a fraction.")
 
 
 class CompareOut(Answer):
     """`verdict` is how `b` did against `a`; `sentence` says on what it rests."""
 
-    status: Literal["ok"]
-    strategy: str
-    a: ComparedVersion
-    b: ComparedVersion
-    paired: Paired
-    verdict: Literal["better", "not_distinguishable", "worse"]
-    sentence: str
-    confidence_sequence: Annotated[
-        dict[str, Any] | None, Field(description="An interval valid at every look; null where none was computed.")
-    ]
-    outcomes_still_needed: Annotated[int | None, Field(description="Null where it is not known.")]
+    status: Literal["ok"] = Field(description="Always `ok`.")
+    strategy: str = Field(description="The partition of both.")
+    a: ComparedVersion = Field(description="The first.")
+    b: ComparedVersion = Field(description="The second.")
+    paired: Paired = Field(description="Both on the decisions they share.")
+    verdict: Literal["better", "not_distinguishable", "worse"] = Field(description="How `b` did against `a`.")
+    sentence: str = Field(description="The same in words.")
+    confidence_sequence: dict[str, Any] | None = Field(
+        description="An interval valid at every look; null where none was computed."
+    )
+    outcomes_still_needed: int | None = Field(description="Null where it is not known.")

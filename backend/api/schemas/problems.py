@@ -6,7 +6,7 @@ from pydantic import Field
 
 from backend.api.problems import CONTENT_TYPE
 from backend.api.schemas.fields import Answer
-from backend.api.schemas.reasons import EVERYWHERE, REASONS
+from backend.api.schemas.reasons import EVERYWHERE, OPEN, REASONS
 
 
 class Problem(Answer):
@@ -43,28 +43,32 @@ DESCRIPTIONS = {
 }
 
 
-def problems(*reasons: str | int) -> dict[int | str, dict[str, Any]]:
+def problems(*reasons: str) -> dict[int | str, dict[str, Any]]:
     """The documented error answers of a call: those of every call, and those with ``reasons`` of its own.
 
     >>> problems("unknown_run")[404]["description"]
     'What the call names does not exist. `unknown_run`: there is no such run, or it is of another strategy.'
     """
-    found: dict[int | str, list[str]] = {}
-    for name in dict.fromkeys((*EVERYWHERE, *reasons)):
-        if isinstance(name, int):
-            found.setdefault(name, [])
-        else:
-            found.setdefault(REASONS[name].status, []).append(name)
-    return {status: _response(status, found[status]) for status in sorted(found, key=int)}
+    return _responses((*EVERYWHERE, *reasons))
 
 
-def _response(status: int | str, names: list[str]) -> dict[str, Any]:
+def open_problems() -> dict[int | str, dict[str, Any]]:
+    """The documented error answers of a call that needs no token."""
+    return _responses(OPEN)
+
+
+def _responses(reasons: tuple[str, ...]) -> dict[int | str, dict[str, Any]]:
+    found: dict[int, list[str]] = {}
+    for name in dict.fromkeys(reasons):
+        found.setdefault(REASONS[name].status, []).append(name)
+    return {status: _response(status, found[status]) for status in sorted(found)}
+
+
+def _response(status: int, names: list[str]) -> dict[str, Any]:
     meanings = "; ".join(f"`{name}`: {REASONS[name].meaning}" for name in names)
     examples = {name: {"$ref": f"#/components/examples/{name}"} for name in names}
     return {
-        "description": f"{DESCRIPTIONS[int(status)]} {meanings}.",
+        "description": f"{DESCRIPTIONS[status]} {meanings}.",
         "model": Problem,
-        "content": {
-            CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples},
-        },
+        "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}},
     }

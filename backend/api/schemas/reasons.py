@@ -56,9 +56,11 @@ EVERYWHERE = (
     "host_not_allowed",
     "unauthorized",
     "forbidden",
+    "body_too_large",
     "invalid_input",
     "too_many_wrong_tokens",
     "internal_error",
     "database_unavailable",
 )
-WITH_BODY = ("body_too_large", "unsupported_media_type", "invalid_json", "repeated_key")
+OPEN = ("host_not_allowed", "internal_error")
+WITH_BODY = ("unsupported_media_type", "invalid_json", "repeated_key")
