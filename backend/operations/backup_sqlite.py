@@ -1,6 +1,7 @@
 """A SQLite file: copied while others write, looked at, and exchanged for another in one rename."""
 
 import contextlib
+import itertools
 import os
 import shutil
 import sqlite3
@@ -115,7 +116,7 @@ def exchange(file: Path, new: Path, now: datetime, *, readable: bool) -> Path | 
 
     ``new`` lies in the same folder. At every moment the name stands for the old database or for the new one.
     """
-    aside = file.with_name(f"{file.name}.before-restore-{now:%Y%m%dT%H%M%SZ}")
+    aside = _free_name(file.with_name(f"{file.name}.before-restore-{now:%Y%m%dT%H%M%SZ}"))
     kept = file.exists()
     if kept:
         _same_owner(file, new)
@@ -136,9 +137,14 @@ def exchange(file: Path, new: Path, now: datetime, *, readable: bool) -> Path | 
     return aside if kept else None
 
 
+def _free_name(wanted: Path) -> Path:
+    """The name, or with a number where a database is kept under it already."""
+    names = (wanted.with_name(f"{wanted.name}-{number}") for number in itertools.count(2))
+    return next(name for name in itertools.chain([wanted], names) if not name.exists())
+
+
 def _keep(file: Path, aside: Path) -> None:
     """A second name for the old database, or a copy where the file system knows no second names."""
-    aside.unlink(missing_ok=True)
     try:
         aside.hardlink_to(file)
     except OSError:

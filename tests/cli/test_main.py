@@ -11,7 +11,8 @@ from backend.cli.main import COMMANDS, load
 
 PROMISED = {
     "serve", "start", "stop", "migrate", "token", "status", "doctor", "retrain", "models", "model", "activate",
-    "rollback", "deactivate", "samples", "import", "bootstrap", "replay", "runs",
+    "rollback", "deactivate", "compare", "samples", "import", "warm-start", "bootstrap", "replay", "runs", "backup",
+    "restore", "rebuild", "alarms",
 }  # fmt: skip
 
 
@@ -79,7 +80,7 @@ def test_a_wrong_setting_is_one_sentence_and_exit_code_1(qt: Any, monkeypatch: p
     assert answer.err == "QT_PORT must be a whole number from 1 to 65535, not 'none'.\n"
 
 
-@pytest.mark.parametrize("name", ["status", "doctor", "models", "samples", "runs", "retrain", "rollback", "bootstrap"])
+@pytest.mark.parametrize("name", ["status", "doctor", "models", "samples", "runs", "retrain", "rollback", "bootstrap", "alarms"])
 def test_a_database_that_was_not_migrated_is_named_with_the_remedy(qt: Any, name: str) -> None:
     answer = qt(name)
 

@@ -168,7 +168,7 @@ def test_samples_are_a_table_newest_first(migrated: Any, tmp_path: Path) -> None
     lines = migrated("samples", "--strategy", "default", "--known").out.splitlines()
 
     assert lines[0].split()[:3] == ["decided", "symbol", "action"]
-    assert [line.split()[0] for line in lines[1:]] == ["2025-11-12T10:30:00Z", "2025-11-12T10:00:00Z"]
+    assert [line[:16] for line in lines[1:]] == ["2025-11-12 10:30", "2025-11-12 10:00"]
     assert migrated("samples").out == "There is no such decision yet.\n" or "decided" in migrated("samples").out
 
 
