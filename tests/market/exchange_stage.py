@@ -12,7 +12,7 @@ from backend.market.exchange_client import Manners
 from backend.market.feed import CandleRound, FeedUnavailableError
 from tests.market.exchange_server import LocalExchange
 
-NOW = datetime(2026, 3, 2, 12, 3, 20, tzinfo=UTC)
+NOW = datetime(2026, 3, 2, 12, 3, 20, 417_000, tzinfo=UTC)
 SYMBOLS = ("BTCUSDC", "ETHUSDC")
 
 

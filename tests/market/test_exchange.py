@@ -92,7 +92,7 @@ def test_rounds_are_the_exchange_s_closed_candles_and_not_the_one_that_runs(stag
     rounds = list(market.rounds(after))
 
     assert [round_.close_time for round_ in rounds] == [
-        NOW.replace(second=0) - MINUTE * back for back in range(29, -1, -1)
+        NOW.replace(second=0, microsecond=0) - MINUTE * back for back in range(29, -1, -1)
     ]
     assert all(round_.candles == stage.true_round(round_.close_time) for round_ in rounds)
 
@@ -166,14 +166,14 @@ def test_a_reader_that_could_not_keep_a_round_is_given_it_again(stage: Stage) ->
 
 def test_rounds_end_at_the_time_that_is_asked_for_and_go_on_after_it(stage: Stage) -> None:
     market = stage.market()
-    after, until = NOW - timedelta(minutes=30), NOW.replace(second=0) - timedelta(minutes=20)
+    after, until = NOW - timedelta(minutes=30), NOW.replace(second=0, microsecond=0) - timedelta(minutes=20)
 
     early = list(market.rounds(after, until=until))
     rest = list(market.rounds(until))
 
     assert early[-1].close_time == until
     assert rest[0].close_time == until + MINUTE
-    assert rest[-1].close_time == NOW.replace(second=0)
+    assert rest[-1].close_time == NOW.replace(second=0, microsecond=0)
 
 
 def test_rounds_of_long_ago_are_not_fresh(stage: Stage) -> None:
@@ -190,7 +190,7 @@ def test_a_fresh_start_decides_first_on_the_newest_candle_that_had_closed(stage:
     start = market.start
     stage.clock.pass_by(600)
 
-    assert start == NOW.replace(second=0)
+    assert start == NOW.replace(second=0, microsecond=0)
     assert market.start == start
     assert next(market.rounds(None)).close_time == start
 
@@ -207,7 +207,7 @@ def test_nothing_is_late_where_the_history_was_handed_out(stage: Stage) -> None:
 
 def test_after_a_restart_the_overlap_is_named_once_because_nobody_knows_what_was_stored(stage: Stage) -> None:
     market = stage.market()
-    after = NOW.replace(second=0) - MINUTE * 5
+    after = NOW.replace(second=0, microsecond=0) - MINUTE * 5
 
     list(market.rounds(after))
     late = market.late()
@@ -227,7 +227,7 @@ def test_a_timeframe_that_the_exchange_lacks_is_gathered_from_a_finer_one() -> N
         fine = stage.exchange.closed("BTCUSDC", "5m", 2_000)
         coarse = resample(fine, 600_000)
         assert {request.query["interval"] for request in stage.exchange.asked("klines")} == {"5m"}
-        assert rounds[-1].close_time == NOW.replace(minute=0, second=0)
+        assert rounds[-1].close_time == NOW.replace(minute=0, second=0, microsecond=0)
         expected = list(zip(coarse.open, coarse.high, coarse.low, coarse.close, coarse.volume, strict=True))
         assert [round_.candles["BTCUSDC"] for round_ in rounds] == expected[-len(rounds) :]
         assert same(past, coarse.tail(700))

@@ -154,7 +154,7 @@ def test_without_a_call_for_its_time_the_dates_of_its_answers_tell_the_clock(sta
     newest = list(market.rounds(NOW))[-1]
 
     assert market.clock_offset_seconds == pytest.approx(400, abs=1)
-    assert newest.close_time == NOW.replace(second=0) + 7 * MINUTE - MINUTE
+    assert newest.close_time == NOW.replace(second=0, microsecond=0) + 7 * MINUTE - MINUTE
     assert newest.candles == stage.true_round(newest.close_time)
 
 

@@ -19,7 +19,7 @@ from tests.market.exchange_server import FOR_EVER, Fault
 from tests.market.exchange_stage import NOW, SYMBOLS, Stage, patiently, same
 
 MINUTE = timedelta(minutes=1)
-LAST = NOW.replace(second=0)
+LAST = NOW.replace(second=0, microsecond=0)
 FIVE_AGO = LAST - 5 * MINUTE
 
 # Each with a word that the sentence must hold.
@@ -425,7 +425,7 @@ def test_one_symbol_that_fails_does_not_stop_the_other(both: Stage, fault: str, 
     both.clock.moment = LAST + timedelta(minutes=4, seconds=2)
     rounds = patiently(market, both.clock, LAST)
     both.exchange.heal()
-    both.clock.moment = both.clock.moment.replace(second=2) + timedelta(minutes=2)
+    both.clock.moment = both.clock.moment.replace(second=2, microsecond=0) + timedelta(minutes=2)
     more = patiently(market, both.clock, rounds[-1].close_time)
     late = market.late()
 

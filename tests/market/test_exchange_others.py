@@ -44,7 +44,7 @@ def test_kraken_keeps_720_candles_and_what_lies_before_is_a_gap(stage: Stage) ->
 
     assert 715 <= len(past) <= 720
     assert 715 <= len(rounds) <= 720
-    assert rounds[-1].close_time == NOW.replace(second=0)
+    assert rounds[-1].close_time == NOW.replace(second=0, microsecond=0)
 
 
 def test_kraken_goes_on_from_round_to_round(stage: Stage) -> None:

@@ -1,7 +1,7 @@
 """What every feed promises, checked for each of them: order, closed candles only, the same again after a stop."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from backend.clock import to_ms
 from backend.market.feed import Feed
 from backend.market.files import FileMarket
 from backend.market.simulated import SimulatedMarket
+from tests.market.exchange_stage import Stage
 
 NOW = datetime(2026, 3, 2, 12, 3, 20, tzinfo=UTC)
 FAR = datetime(2099, 1, 1, tzinfo=UTC)
@@ -38,9 +39,22 @@ def files(folder: Path) -> Feed:
     return FileMarket(folder, "5m")
 
 
-@pytest.fixture(params=[simulated, files], ids=["simulated", "files"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Feed]:
-    return lambda: request.param(tmp_path)
+def exchange(stage: Stage) -> Feed:
+    """A market that was first asked two days ago, so that rounds lie between its start and now."""
+    stage.clock.moment = NOW - timedelta(days=2)
+    market = stage.market()
+    assert market.start < NOW
+    stage.clock.moment = NOW
+    return market
+
+
+@pytest.fixture(params=["simulated", "files", "exchange"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Feed]]:
+    if request.param == "exchange":
+        with Stage(timeframe="5m") as stage:
+            yield lambda: exchange(stage)
+    else:
+        yield {"simulated": lambda: simulated(tmp_path), "files": lambda: files(tmp_path)}[request.param]
 
 
 def test_rounds_come_in_time_order_with_sorted_symbols_on_the_grid(make: Callable[[], Feed]) -> None:
@@ -109,3 +123,39 @@ def test_no_round_and_no_history_lies_beyond_what_has_closed(make: Callable[[], 
     assert list(feed.rounds(last)) == []
     assert feed.history("BTCUSDC", FAR, 10**4).close_time[-1] <= to_ms(last)
     assert last <= NOW
+
+
+def test_a_feed_has_what_it_was_asked_for_and_says_the_time_of_its_market(make: Callable[[], Feed]) -> None:
+    feed = make()
+
+    feed.prepare()
+    feed.prepare()
+
+    assert feed.symbols == ("BTCUSDC", "ETHUSDC")
+    assert feed.unknown_symbols == ()
+    assert feed.now().tzinfo is not None
+    assert feed.clock_offset_seconds is None or abs(feed.clock_offset_seconds) < 1
+
+
+def test_nothing_is_late_once_it_was_handed_out(make: Callable[[], Feed]) -> None:
+    feed = make()
+    list(feed.rounds(None, until=feed.start + timedelta(hours=2)))
+    feed.late()
+
+    assert feed.late() == {}
+
+
+def test_rounds_up_to_now_are_fresh(make: Callable[[], Feed]) -> None:
+    feed = make()
+
+    rounds = list(feed.rounds(feed.start + timedelta(hours=5), until=FAR))
+
+    assert rounds[-1].fresh
+
+
+def test_a_feed_may_be_closed_twice(make: Callable[[], Feed]) -> None:
+    feed = make()
+    list(feed.rounds(None, until=feed.start))
+
+    feed.close()
+    feed.close()
