@@ -12,7 +12,8 @@ from backend.settings import ROOT
 from scripts.dashboard_rules import expressions
 
 CHECKS = {
-    "prometheus": "promtool", "unit": "systemd-analyze", "compose": "docker-compose", "openapi": "npm", "client": "java",
+    "prometheus": "promtool", "unit": "systemd-analyze", "compose": "docker-compose",
+    "openapi": "npm", "client": "java",
 }  # fmt: skip
 KINDS = {"prometheus": "promtool", "unit": "systemd", "compose": "compose", "openapi": "spectral", "client": "java"}
 pytestmark = pytest.mark.skipif(shutil.which("sh") is None, reason="there is no POSIX shell here")
