@@ -278,12 +278,11 @@ def test_every_old_database_is_kept(here: Installation) -> None:
     assert all(Path(one).exists() for one in kept)
 
 
-def test_what_only_the_log_of_the_old_database_held_is_kept_too(here: Installation) -> None:
-    told = here.backup()
+def after_a_crash(here: Installation) -> Installation:
+    """A copy whose last change is in the write-ahead log alone."""
     holder = sqlite3.connect(here.file)
-    holder.execute("PRAGMA journal_mode=WAL")
-    holder.execute("PRAGMA wal_autocheckpoint=0")
-    holder.execute("UPDATE strategies SET looks = 42")
+    for statement in ("PRAGMA journal_mode=WAL", "PRAGMA wal_autocheckpoint=0", "UPDATE strategies SET looks = 42"):
+        holder.execute(statement)
     holder.commit()
     crashed = here.folder / "crashed"
     crashed.mkdir()
@@ -291,13 +290,34 @@ def test_what_only_the_log_of_the_old_database_held_is_kept_too(here: Installati
         shutil.copy(path, crashed / path.name)
     holder.close()
     shutil.copytree(here.models, crashed / "models")
+    return Installation(crashed)
 
-    restored = Installation(crashed).restore(Path(told["file"]))
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_the_log_of_a_database_that_cannot_be_read_is_not_taken_for_the_new_ones(
+    here: Installation, lost: bool
+) -> None:
+    told, good = here.backup(), here.content()
+    crashed = after_a_crash(here)
+    crashed.file.unlink()
+    if not lost:
+        crashed.file.write_bytes(b"this is no database\n" * 1000)
+
+    crashed.restore(Path(told["file"]))
+
+    assert crashed.content() == good
+
+
+def test_what_only_the_log_of_the_old_database_held_is_kept_too(here: Installation) -> None:
+    told = here.backup()
+    crashed = after_a_crash(here)
+
+    restored = crashed.restore(Path(told["file"]))
 
     with sqlite3.connect(restored["old_database"]) as connection:
         assert connection.execute("SELECT looks FROM strategies").fetchall() == [(42,)]
     connection.close()
-    with Installation(crashed).connected() as connection:
+    with crashed.connected() as connection:
         assert connection.execute("SELECT looks FROM strategies").fetchall() == [(0,)]
 
 
@@ -347,16 +367,6 @@ def test_an_old_database_that_cannot_be_read_is_replaced_and_kept(here: Installa
     assert here.content() == good
     assert Path(restored["old_database"]).read_bytes() == content
     assert not wal.exists()
-
-
-def test_a_log_without_its_database_is_not_taken_for_the_new_ones(here: Installation) -> None:
-    told, good = here.backup(), here.content()
-    here.file.unlink()
-    here.file.with_name(f"{here.file.name}-wal").write_bytes(b"a log of another database")
-
-    here.restore(Path(told["file"]))
-
-    assert here.content() == good
 
 
 def test_lost_models_come_back_and_damaged_ones_are_mended(here: Installation) -> None:
