@@ -275,6 +275,10 @@ class LocalExchange:
         with self._lock:
             self._ordered.clear()
 
+    def reseed(self, seed: int) -> None:
+        """Throw the dice for faults at random anew; the candles stay."""
+        self._dice = random.Random(seed)
+
     def withhold(self, symbol: str, *opened: datetime) -> None:
         """Leave candles out of every answer."""
         self._withheld |= {(symbol, to_ms(moment)) for moment in opened}
