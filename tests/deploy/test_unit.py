@@ -30,7 +30,6 @@ def test_it_starts_the_service_from_the_project() -> None:
     assert told["ExecStart"] == [f"{FOLDER}/.venv/bin/qt serve"]
     assert told["WorkingDirectory"] == [FOLDER]
     assert "serve" in COMMANDS
-    assert (ROOT / told["Documentation"][0].removeprefix(f"file://{FOLDER}/")).exists()
 
 
 def test_the_steps_in_its_head_put_everything_it_writes_where_it_may_write() -> None:
