@@ -1,10 +1,10 @@
 """A PostgreSQL database: dumped by its own program, restored beside the old one, exchanged in one transaction."""
 
+import contextlib
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -109,6 +109,11 @@ class PostgresTarget:
             connection.exec_driver_sql("COMMIT")
         return kept if exists else None
 
+    def abandon(self) -> None:
+        """Remove the staged database; where that fails too, the next restore does it."""
+        with contextlib.suppress(DBAPIError, UnavailableError), self._maintenance() as connection:
+            connection.execute(text(f"DROP DATABASE IF EXISTS {_quoted(self._staged)}"))
+
     @property
     def _name(self) -> str:
         return self.url.database or ""
@@ -121,7 +126,7 @@ class PostgresTarget:
     def _text(self) -> str:
         return self.url.render_as_string(hide_password=False)
 
-    @contextmanager
+    @contextlib.contextmanager
     def _maintenance(self) -> Iterator[Connection]:
         """A connection to the server's own database, each statement by itself."""
         engine = self.connect(self.url.set(database=MAINTENANCE)).execution_options(isolation_level="AUTOCOMMIT")

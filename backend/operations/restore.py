@@ -40,6 +40,9 @@ class Target(Protocol):
     def switch(self) -> str | None:
         """Let the staged database take the old one's place in one step; where the old one is kept."""
 
+    def abandon(self) -> None:
+        """Remove what was staged outside the workspace."""
+
 
 @dataclass(frozen=True, slots=True)
 class RestoreOrder:
@@ -54,24 +57,32 @@ def restore(target: Target, order: RestoreOrder, progress: Progress) -> dict[str
     target.refuse_in_use()
     with _workspace(target.workspace) as folder:
         manifest = extract(order.file, folder, progress)
-        kind = manifest["database"]["kind"]
-        if kind != target.kind:
-            raise InvalidInputError(
-                f"{order.file} holds a {kind} database, but QT_DATABASE_URL names a {target.kind} one. Name a database"
-                " of the same kind there.",
-                field="file",
-                reason="backup_of_other_kind",
-            )
-        progress("migrating", 0.0)
-        facts = target.stage(folder / DATABASES[kind])
-        brought = sorted((folder / "models").iterdir()) if (folder / "models").is_dir() else []
-        _check_active(facts.versions, brought, order.file)
-        progress("placing the models", 0.0)
-        _place(brought, order.model_dir, target.known_files())
-        progress("switching", 0.9)
-        target.refuse_in_use()
-        kept = target.switch()
-        progress("done", 1.0)
+        try:
+            return _switched(target, order, manifest, progress)
+        except BaseException:
+            target.abandon()
+            raise
+
+
+def _switched(target: Target, order: RestoreOrder, manifest: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    kind, folder = manifest["database"]["kind"], target.workspace
+    if kind != target.kind:
+        raise InvalidInputError(
+            f"{order.file} holds a {kind} database, but QT_DATABASE_URL names a {target.kind} one. Name a database of the"
+            " same kind there.",
+            field="file",
+            reason="backup_of_other_kind",
+        )
+    progress("migrating", 0.0)
+    facts = target.stage(folder / DATABASES[kind])
+    brought = sorted((folder / "models").iterdir()) if (folder / "models").is_dir() else []
+    _check_active(facts.versions, brought, order.file)
+    progress("placing the models", 0.0)
+    _place(brought, order.model_dir, target.known_files())
+    progress("switching", 0.9)
+    target.refuse_in_use()
+    kept = target.switch()
+    progress("done", 1.0)
     return {
         "status": "success",
         "created_at": manifest["created_at"],
@@ -209,6 +220,9 @@ class SqliteTarget:
         staged = self.workspace / DATABASES[self.kind]
         kept = backup_sqlite.exchange(self.file, staged, self.now, readable=readable)
         return str(kept) if kept else None
+
+    def abandon(self) -> None:
+        """Nothing is staged outside the workspace."""
 
 
 def newer(revision: str) -> InvalidInputError:
