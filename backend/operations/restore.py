@@ -68,8 +68,8 @@ def _switched(target: Target, order: RestoreOrder, manifest: dict[str, Any], pro
     kind, folder = manifest["database"]["kind"], target.workspace
     if kind != target.kind:
         raise InvalidInputError(
-            f"{order.file} holds a {kind} database, but QT_DATABASE_URL names a {target.kind} one. Name a database of the"
-            " same kind there.",
+            f"{order.file} holds a {kind} database, but QT_DATABASE_URL names a {target.kind} one. Name a database of"
+            " the same kind there.",
             field="file",
             reason="backup_of_other_kind",
         )
