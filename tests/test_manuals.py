@@ -35,6 +35,7 @@ OTHERS_SETTINGS = {"QT_ACCESSIBILITY", "QT_IM_MODULE"}
 OF_THE_DOCUMENTS = {"bootstrap_training_data", "backend/utils/scheduler.py", "day_of_week", "live-admin-token"}
 HALF_OF_A_QUESTION = "Had it been 62.5 %, would it be good?"
 OF_OTHER_PROGRAMS = {
+    "actual_instance",
     *("proxy_pass", "proxy_set_header", "proxy_read_timeout", "client_max_body_size", "ssl_certificate"),
     *("ssl_certificate_key", "server_name", "remote_addr", "max_size", "request_body", "reverse_proxy"),
 }
