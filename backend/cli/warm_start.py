@@ -36,37 +36,45 @@ EVERY_CANDLE = 10_000_000
 Answer = TypeVar("Answer")
 Tell = Callable[[str, float], None]
 
-Files = Annotated[
-    list[Path] | None,
-    typer.Argument(metavar="[FILES]", help="Candle files (SYMBOL-TIMEFRAME.csv or .csv.gz), folders or globs."),
-]
-Days = Annotated[
-    int | None,
-    typer.Option(min=1, max=3_650, help="Without FILES: fetch this many days from the market that QT_MARKET names."),
-]
-Symbols = Annotated[str | None, typer.Option(help="Only these, separated by commas. Default: all files, QT_SYMBOLS.")]
-Stride = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        max=10_000,
-        help="A row every so many candles. Default: a quarter of the horizon; rows closer than the horizon share part"
-        " of their outcome, so that twice as many carry little more.",
-    ),
-]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be added, and write nothing.")]
-Remove = Annotated[bool, typer.Option("--remove", help="Take the strategy's historical samples away again.")]
-
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What was asked for on the command line."""
+class WarmStartOptions:
+    """What is asked for: where the candles come from, and which rows are made of them."""
 
-    files: tuple[str, ...]
-    days: int | None
-    symbols: tuple[str, ...] | None
-    stride: int | None
-    dry_run: bool
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILES]", help="Candle files (SYMBOL-TIMEFRAME.csv or .csv.gz), folders or globs."),
+    ] = None
+    days: Annotated[
+        int | None,
+        typer.Option(min=1, max=3_650, help="Without FILES: fetch so many days from the market that QT_MARKET names."),
+    ] = None
+    symbols: Annotated[
+        str | None, typer.Option(help="Only these, separated by commas. Default: all files, QT_SYMBOLS.")
+    ] = None
+    stride: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=10_000,
+            help="A row every so many candles. Default: a quarter of the horizon; rows closer than the horizon share"
+            " part of their outcome, so that twice as many carry little more.",
+        ),
+    ] = None
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be added, and write nothing.")] = False
+    remove: Annotated[bool, typer.Option("--remove", help="Take the strategy's historical samples away again.")] = False
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """The symbols asked for."""
+        if self.symbols is None:
+            return None
+        names = tuple(normal_symbol(name.strip().upper()) for name in self.symbols.split(",") if name.strip())
+        if not names:
+            raise InvalidInputError(
+                "--symbols names no symbol. Leave it out, or write BTCUSDC,ETHUSDC.", field="symbols"
+            )
+        return names
 
 
 class Past(NamedTuple):
@@ -76,42 +84,23 @@ class Past(NamedTuple):
     unknown: tuple[str, ...] = ()
 
 
-def warm_start(
-    files: Files = None,
-    days: Days = None,
-    strategy: StrategyOption = None,
-    symbols: Symbols = None,
-    stride: Stride = None,
-    dry_run: DryRun = False,
-    remove: Remove = False,
-    as_json: JsonOption = False,
-) -> None:
+def warm_start(options: WarmStartOptions, strategy: StrategyOption = None, as_json: JsonOption = False) -> None:
     """Learn from candles of the past, from files or from the exchange.
 
     The samples are those the trader would have made, tagged historical. They train, but never count as live: no
     version is credited with them. Each weighs half of what an executed trade does, and less as executed trades
     arrive. A second run adds nothing twice.
     """
-    if bool(files) + (days is not None) + remove != 1:
+    if bool(options.files) + (options.days is not None) + options.remove != 1:
         raise typer.BadParameter("give one of FILES, --days N and --remove", param_hint="FILES")
-    wanted = Wanted(tuple(map(str, files or ())), days, _names(symbols), stride, dry_run)
     with assembled() as assembly:
         name = strategy or assembly.settings.strategy
-        if remove:
+        if options.remove:
             answer(_removed(assembly, name), as_json, _show_removal)
             return
         with progress_bar("Warm start", quiet=as_json) as progress:
-            told = _warmed(assembly, name, wanted, progress)
+            told = _warmed(assembly, name, options, progress)
     answer(told, as_json, _show)
-
-
-def _names(symbols: str | None) -> tuple[str, ...] | None:
-    if symbols is None:
-        return None
-    names = tuple(normal_symbol(name.strip().upper()) for name in symbols.split(",") if name.strip())
-    if not names:
-        raise InvalidInputError("--symbols names no symbol. Leave it out, or write BTCUSDC,ETHUSDC.", field="symbols")
-    return names
 
 
 def _removed(assembly: Assembly, name: str) -> dict[str, Any]:
@@ -124,7 +113,7 @@ def _show_removal(told: Mapping[str, Any]) -> None:
     print(f"Removed {told['removed']} historical samples from {told['strategy']}; versions trained on them stay.")
 
 
-def _warmed(assembly: Assembly, name: str, wanted: Wanted, progress: Tell) -> dict[str, Any]:
+def _warmed(assembly: Assembly, name: str, wanted: WarmStartOptions, progress: Tell) -> dict[str, Any]:
     settings, database, now = assembly.settings, assembly.database, assembly.clock()
     source = None if wanted.files else _source(settings)
     terms = database.read(historical.terms_of, name, source=source, settings=settings)
@@ -167,13 +156,13 @@ def _source(settings: Settings) -> str:
     return settings.market
 
 
-def _candles(settings: Settings, terms: Terms, wanted: Wanted, now: datetime, progress: Tell) -> Past:
+def _candles(settings: Settings, terms: Terms, wanted: WarmStartOptions, now: datetime, progress: Tell) -> Past:
     """Each symbol's closed candles, oldest first."""
     if wanted.files:
         progress("reading files", 0.0)
-        files = FileMarket(list(wanted.files), terms.timeframe, wanted.symbols)
+        files = FileMarket([str(path) for path in wanted.files], terms.timeframe, wanted.names)
         return Past({symbol: files.history(symbol, now, EVERY_CANDLE) for symbol in files.symbols})
-    feed = _feed(replace(settings, timeframe=terms.timeframe, symbols=wanted.symbols or settings.symbols), now)
+    feed = _feed(replace(settings, timeframe=terms.timeframe, symbols=wanted.names or settings.symbols), now)
     try:
         return fetched(feed, timedelta(days=wanted.days or 1), terms, progress)
     finally:
