@@ -184,7 +184,7 @@ class TraderTurns:
                 raise LeaseLostError(self._role.strategy)
             trader.take_late(trader.feed.late())
             trader.steps(batch)
-            self._retry_seconds = self._place.patience.first_retry_seconds
+            self.trouble, self._retry_seconds = None, self._place.patience.first_retry_seconds
             if self._stopped.wait(pace.seconds_to_wait(len(batch))):
                 return
 

@@ -144,7 +144,7 @@ def test_a_service_that_is_killed_twice_leaves_what_an_undisturbed_one_leaves(
         with serving(folder, exchange) as service:
             service.announced()
             clock.go_on()
-            wanted = decided + 8 * len(SYMBOLS)
+            wanted = decided + 5 * len(SYMBOLS)
             eventually(lambda wanted=wanted: count(database, "ai_training_samples") >= wanted, service)  # type: ignore[misc]
             clock.stop()  # nobody is too late to trade only because a process takes seconds to start
             time.sleep(0.03 * life)
@@ -163,7 +163,7 @@ def test_a_service_that_is_killed_twice_leaves_what_an_undisturbed_one_leaves(
     expected = undisturbed.everything()
     undisturbed.close()
 
-    assert last - first >= timedelta(seconds=20)
+    assert last - first >= timedelta(seconds=13)
     assert len(killed["trades"]) > 2
     for name in ("samples", "positions", "fills", "trades", "candles"):
         assert killed[name] == expected[name], name
