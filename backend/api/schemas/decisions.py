@@ -120,8 +120,8 @@ class DecisionOut(Answer):
     model_version: str | None = Field(description="The version that decided; null: the cold-start rule, or the bot.")
     reason: str | None = Field(
         description="Null: the version's plain direction. Else why not: `below_min_confidence`, `below_break_even`,"
-        " `zero_score`, `cold_start_rule`, `cold_start_no_trend`, `no_rule_for_these_features`, `no_active_model`,"
-        " `no_verified_model`, `schema_mismatch`, `ai_trading_disabled`, `explored`, `bot_decision`."
+        " `zero_score`, `cold_start_rule`, `cold_start_no_trend`, `no_active_model`, `no_verified_model`,"
+        " `schema_mismatch`, `ai_trading_disabled`, `explored`, `bot_decision`."
     )
     explored: bool = Field(description="Whether a HOLD was traded to learn from it; never for a bot.")
     propensity: float | None = Field(description="The probability with which this action was chosen; null: the bot's.")
