@@ -150,7 +150,7 @@ def test_the_table_itself_holds_one_open_alarm(database: Database, now: datetime
 def _race(url: str, now: datetime) -> tuple[list[bool], list[bool]]:
     """Several databases of several processes, as it were, raise and close the same alarm at the same moment."""
     databases = [Database(url) for _ in range(6)]
-    barrier = threading.Barrier(len(databases))
+    barrier = threading.Barrier(len(databases), timeout=20)
     raised: list[bool] = []
     closed: list[bool] = []
 

@@ -311,14 +311,32 @@ def test_one_that_outlasts_its_deadline_is_left_behind(office: Office) -> None:
 
 
 class Forgetful(Database):
-    """A database that refuses some writes, as a busy or full one does."""
+    """A database that refuses some writes, as a busy or full one does, and counts the others."""
 
     refused: tuple[Any, ...] = ()
+    writes = 0
 
     def write(self, use_case: Any, *args: Any, **kwargs: Any) -> Any:
+        self.writes += 1
         if use_case in self.refused:
             raise OperationalError("UPDATE", {}, Exception("database is locked"))
         return super().write(use_case, *args, **kwargs)
+
+
+def test_where_nothing_is_due_nothing_is_written(office: Office) -> None:
+    counting = Forgetful(office.database.url)
+    courier = courier_of(office, lambda *_: Outcome(Result.AGAIN, "no"), database=counting)
+    courier.turn()
+    assert counting.writes == 0
+    office.tell()
+    courier.turn()
+    claimed_and_recorded = counting.writes
+
+    for _ in range(3):
+        courier.turn()
+    counting.close()
+
+    assert (claimed_and_recorded, counting.writes) == (2, 2)
 
 
 @pytest.mark.parametrize("channel", Channel)
@@ -495,10 +513,11 @@ def test_an_event_stored_later_than_one_with_a_higher_number_is_not_overlooked(o
         return event_id
 
     courier = courier_of(office, lambda *_: Outcome(Result.SENT))
+    courier.begin(900)
     told = [numbered(1000)]
     courier.turn()
     told.append(numbered(950))
-    courier.turn()
+    assert courier.turn() == 1
     told.append(numbered(10))
     assert courier.turn() == 0
 

@@ -316,7 +316,7 @@ def test_several_processes_that_look_at_once_raise_it_once(tower: Tower) -> None
     for make in (feed_is_silent, run_was_lost, accuracy_is_low):
         make(tower)
     databases = [Counting(tower.database.url) for _ in range(4)]
-    barrier = threading.Barrier(len(databases))
+    barrier = threading.Barrier(len(databases), timeout=20)
 
     def work(database: Counting) -> None:
         serving = Serving(ArtifactStore(tower.records.settings.model_dir))
