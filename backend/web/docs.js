@@ -9,9 +9,13 @@ const element = (name, text = "", className = "") => {
 
 const nameOf = (reference) => reference.split("/").pop();
 
+let schemas = {};
+
+const resolved = (schema) => (schema.$ref ? schemas[nameOf(schema.$ref)] : schema);
+
 function typeOf(schema) {
   if (!schema) return "";
-  if (schema.$ref) return nameOf(schema.$ref);
+  if (schema.$ref) return resolved(schema)?.enum?.join(" | ") || nameOf(schema.$ref);
   if (schema.enum) return schema.enum.join(" | ");
   if (schema.const) return String(schema.const);
   const variants = schema.anyOf || schema.oneOf;
@@ -31,11 +35,16 @@ function table(head, rows) {
   return made;
 }
 
-function bodyOf(operation, schemas) {
-  const schema = operation.requestBody?.content?.["application/json"]?.schema;
-  if (!schema) return [];
-  const parts = schema.oneOf || schema.anyOf || [schema];
-  return parts.flatMap((part) => keysOf(`Body ${typeOf(part)}`, part.$ref ? schemas[nameOf(part.$ref)] : part));
+function bodyOf(operation) {
+  const content = operation.requestBody?.content?.["application/json"];
+  if (!content) return [];
+  const parts = resolved(content.schema).oneOf || [content.schema];
+  const keys = parts.flatMap((part) => keysOf(`Body ${typeOf(part)}`, resolved(part)));
+  return [...keys, ...Object.values(content.examples || {}).flatMap(exampleOf)];
+}
+
+function exampleOf({ summary, value }) {
+  return [element("p", summary, "dim"), element("pre", JSON.stringify(value, null, 1))];
 }
 
 function keysOf(title, schema) {
@@ -46,7 +55,7 @@ function keysOf(title, schema) {
   return [element("h4", title), table(["key", "type", "", ""], rows)];
 }
 
-function callOf(verb, path, operation, schemas) {
+function callOf(verb, path, operation) {
   const made = element("details");
   const summary = made.appendChild(element("summary"));
   summary.append(element("span", verb.toUpperCase(), "verb"), element("code", path), ` ${operation.summary || ""}`);
@@ -58,7 +67,7 @@ function callOf(verb, path, operation, schemas) {
       parameters.map((one) => [one.name, one.in, typeOf(one.schema), one.description || one.schema?.description || ""]),
     ));
   }
-  made.append(...bodyOf(operation, schemas));
+  made.append(...bodyOf(operation));
   made.append(element("h4", "Answers"), table(["status", "what"], Object.entries(operation.responses).map(
     ([status, answer]) => [status, [answer.description, typeOf(answer.content?.["application/json"]?.schema)].filter(Boolean).join(": ")],
   )));
@@ -66,14 +75,14 @@ function callOf(verb, path, operation, schemas) {
 }
 
 function show(document_) {
-  const schemas = document_.components?.schemas || {};
+  schemas = document_.components?.schemas || {};
   const calls = document.getElementById("calls");
   calls.replaceChildren();
   for (const tag of document_.tags) {
     calls.append(element("h2", tag.name), element("p", tag.description, "dim"));
     for (const [path, operations] of Object.entries(document_.paths)) {
       for (const [verb, operation] of Object.entries(operations)) {
-        if (operation.tags.includes(tag.name)) calls.append(callOf(verb, path, operation, schemas));
+        if (operation.tags.includes(tag.name)) calls.append(callOf(verb, path, operation));
       }
     }
   }
