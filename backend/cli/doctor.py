@@ -56,7 +56,7 @@ def _show(told: Mapping[str, Any]) -> None:
         heading = Text.assemble((f"{severity.upper()} ", STYLES[severity]), (finding["code"], "bold"))
         screen.print(heading, soft_wrap=True)
         for line in (Text(finding["explanation"]), Text.assemble(("What to do: ", "bold"), finding["remedy"])):
-            screen.print(Padding(line, (0, 0, 0, 2)))
+            screen.print(Padding(line, (0, 0, 0, 2), expand=False))
     screen.print(_summary(told), soft_wrap=True)
 
 

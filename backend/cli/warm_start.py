@@ -271,6 +271,5 @@ def _show(told: Mapping[str, Any]) -> None:
         print(f"{told['rows']} historical samples would be added to {name}. Nothing was written.")
     else:
         print(f"{told['added']} historical samples added to {name}, which holds {told['historical_samples']} now.")
-        print(
-            f"Train on them: qt retrain --strategy {name}    Take them away: qt warm-start --remove --strategy {name}"
-        )
+        print(f"Train on them: qt retrain --strategy {name}")
+        print(f"Take them away again: qt warm-start --remove --strategy {name}")
