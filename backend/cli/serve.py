@@ -19,6 +19,7 @@ from backend.database import Database
 from backend.errors import InvalidInputError, UnavailableError
 from backend.learning.versions.store import ArtifactStore
 from backend.main import create_app
+from backend.operations.delivery_targets import check_addresses
 from backend.settings import Settings, admin_token_in_environment, load_settings
 from backend.trading.live import TraderLoop
 from backend.trading.markets import OFF, REPLAY, feed_of, is_exchange
@@ -48,6 +49,7 @@ def serve() -> None:
     """Migrate, then run the service in this terminal until Ctrl-C."""
     settings = load_settings()
     check_market(settings)
+    check_addresses(settings)
     listening = listen(settings)
     ArtifactStore(settings.model_dir).prepare()
     migrations.upgrade(settings.database_url)

@@ -158,7 +158,13 @@ def test_settings_that_contradict_the_traders_strategy_are_refused(
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("QT_ADMIN_TOKEN", "live-admin-token"), ("QT_MARKET", "replay"), ("QT_PORT", "x")]
+    ("name", "value"),
+    [
+        ("QT_ADMIN_TOKEN", "live-admin-token"),
+        ("QT_MARKET", "replay"),
+        ("QT_PORT", "x"),
+        ("QT_NOTIFY_URLS", "jsson://host/topsecret"),
+    ],
 )
 def test_nothing_is_created_while_a_setting_is_wrong(project: Path, qt_there: Any, name: str, value: str) -> None:
     before = {path for path in project.rglob("*") if "__pycache__" not in path.parts}
@@ -167,6 +173,7 @@ def test_nothing_is_created_while_a_setting_is_wrong(project: Path, qt_there: An
 
     assert (answer.code, answer.out) == (1, "")
     assert answer.err.count("\n") == 1
+    assert "topsecret" not in answer.err
     assert {path for path in project.rglob("*") if "__pycache__" not in path.parts} == before
 
 
