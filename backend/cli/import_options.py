@@ -126,7 +126,7 @@ def _plain(name: str, value: Any, path: Path) -> Any:
         return ",".join(map(str, value))
     if name == "candles":
         return [value] if isinstance(value, str) else list(value)
-    if not isinstance(value, str):
+    if not isinstance(value, str) or name in ("map", "set"):
         raise InvalidInputError(
             f"{path}: {name} must be {'a table' if name in ('map', 'set') else 'text'}.", field=name
         )

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +15,6 @@ from backend.api.strict_json import parse, storable
 from backend.cli.assembly import ACTOR, Assembly, assembled
 from backend.cli.import_options import CsvOptions
 from backend.cli.output import JsonOption, answer, print_facts, print_rows, progress_bar
-from backend.clock import from_ms
 from backend.errors import InvalidInputError
 from backend.learning.decisions.candle_features import complete
 from backend.learning.decisions.imports import MAX_ROWS, Earlier, ImportResult, import_samples, try_samples
@@ -25,7 +25,7 @@ from backend.market.files import FileMarket
 UNSTORABLE = "A text in the row holds a NUL character or half of a surrogate pair. Remove it."
 REASONS_TOLD, KINDS_TOLD = 20, 10
 MOST_KEPT = 10_000
-FAR_FUTURE_MS, ALL = 2**52, 2**31
+FAR_FUTURE, ALL = datetime(9000, 1, 1, tzinfo=UTC), 2**31
 VARIABLE = re.compile(r"'[^']*'|\"[^\"]*\"|[-+]?\d[\d.,:TZe+-]*")
 NO_FEATURES = (
     "{file} has no feature columns, and a decision without the features it saw teaches nothing. Name them with"
@@ -92,7 +92,7 @@ class Intake:
         """Every candle of the files, in the strategy's timeframe."""
         known = self.assembly.database.read(find_strategy, self.strategy)
         market = FileMarket(paths, known.timeframe if known else self.assembly.settings.timeframe, None)
-        return {symbol: market.history(symbol, from_ms(FAR_FUTURE_MS), ALL) for symbol in market.symbols}
+        return {symbol: market.history(symbol, FAR_FUTURE, ALL) for symbol in market.symbols}
 
 
 def import_file(
@@ -234,7 +234,7 @@ def _show(told: Mapping[str, Any]) -> None:
             " and the symbols, or the features are those of another time."
         )
     kinds = told.get("rejected_by_reason") or []
-    if len(kinds) > 1:
+    if len(kinds) < count:
         print("\nReasons, the most frequent first:")
         rows = [{"count": one["count"], "example": one["example"]} for one in kinds[:KINDS_TOLD]]
         print_rows(rows, {"count": "rows", "example": "for example"}, "")

@@ -123,7 +123,7 @@ def flag(text: str) -> bool:
 def moment(text: str, reading: Reading, *, in_utc: bool = False) -> datetime:
     """The time a cell shows, aware: ISO 8601, a Unix time, or a date in figures with a time of day."""
     bare = text.strip()
-    if bare.isdigit() and len(bare) in EPOCH_DIGITS:
+    if bare.isdecimal() and len(bare) in EPOCH_DIGITS:
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(bare) * 10**6 // EPOCH_DIGITS[len(bare)])
     found = _formatted(bare, reading.date_format) if reading.date_format else _in_figures(bare, reading)
     if found.tzinfo is not None:

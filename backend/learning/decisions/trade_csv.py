@@ -143,10 +143,10 @@ def _delimiter(text: io.TextIOWrapper, wanted: str | None, path: Path) -> tuple[
 
 
 def _columns(head: str, mark: str) -> int:
-    """How many columns the mark makes of the names, where the lines below have as many; else a little over one."""
-    rows = [row for row in csv.reader(io.StringIO(head), delimiter=mark) if row]
-    same = sum(len(row) == len(rows[0]) for row in rows) if rows else 0
-    return len(rows[0]) if rows and same * 2 > len(rows) else 1
+    """How many columns the mark makes of the names, where most lines below have as many; else one."""
+    rows = [row for row in csv.reader(io.StringIO(head, newline=""), delimiter=mark) if row]
+    full = sum(len(row) >= len(rows[0]) for row in rows)
+    return len(rows[0]) if full * 2 > len(rows) else 1
 
 
 def _lines(reader: Any, plan: Plan, reading: Reading, skipped: int) -> Iterator[TradeLine]:
@@ -169,7 +169,7 @@ def _row(cells: list[str], plan: Plan, reading: Reading) -> dict[str, Any]:
         if cell := cells[column.index].strip():
             row[name] = _value(name, cell, column, reading)
     for name, constant in plan.constants.items():
-        row.setdefault(name, _value(name, constant, Column(-1, name), reading))
+        row.setdefault(name, _value(name, constant, Column(-1, name), Reading(timezone=reading.timezone)))
     if "timestamp" not in row and "entry_time" in row:
         row["timestamp"] = row["entry_time"]
     if plan.features:
