@@ -85,12 +85,12 @@ CATALOGUE_OF_CODES: dict[Code, Entry] = {
     Code.ZERO_LABEL_VARIANCE: Entry(
         "Every known outcome is the same number, so there is nothing to tell apart.",
         "Check what the bot posts as prices: an exit price that repeats the entry price teaches nothing.",
-        Severity.WARNING,
+        Severity.ERROR,
     ),
     Code.CONSTANT_FEATURES: Entry(
         "Some features never change, so they tell a model nothing.",
         "Mend how the bot computes them, or admit a schema without them.",
-        Severity.WARNING,
+        Severity.INFO,
     ),
     Code.RETRAINING_OVERDUE: Entry(
         "A scheduled retraining did not run.",

@@ -87,6 +87,7 @@ def refused() -> dict[str, Any]:
 
 PROVOKED: list[tuple[Code, dict[str, Any]]] = [
     (Code.NO_DECISIONS, {"decisions__total": 0}),
+    (Code.NO_DECISIONS, {"decisions__total": 0, "market__state": "off"}),
     (Code.ONLY_HOLD, {"decisions__recent_actions": {"HOLD": 4}}),
     (Code.THRESHOLD_UNREACHABLE, {"decisions__recent_confidences": (0.5,) * 20}),
     (Code.COSTS_EXCEED_MOVES, {"outcomes__moves": (0.0023,) * 50 + (-0.0022,) * 50}),
@@ -456,6 +457,13 @@ def test_what_cannot_be_stored_is_told_with_what_the_database_said(facts: Facts,
     assert finding is not None
     assert why in finding.explanation
     assert said in finding.remedy
+
+
+@pytest.mark.parametrize("code", list(Code))
+def test_the_catalogues_severity_is_one_that_the_doctor_gives(facts: Facts, code: Code) -> None:
+    told = [found(changed(facts, **changes), one) for one, changes in PROVOKED if one is code]
+
+    assert CATALOGUE_OF_CODES[code].severity in {finding.severity for finding in told if finding}
 
 
 TYPED = re.compile(r"\bqt [a-z]|(GET|POST) /ai/|QT_[A-Z_]+=?|df -h|timedatectl")
