@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.exc import OperationalError, ProgrammingError
@@ -19,7 +19,9 @@ from starlette.types import Message, Receive, Scope, Send
 from backend.api.http_metrics import CountRequests, HttpFigures
 from backend.api.metrics import KEPT_SECONDS, REST, Monitor
 from backend.database import Database
-from backend.models import AITrainingSample
+from backend.learning.versions.serving import Serving
+from backend.learning.versions.store import ArtifactStore
+from backend.models import AITrainingSample, Base
 from tests.api.conftest import (
     ADMIN,
     METRICS,
@@ -153,26 +155,6 @@ def test_what_the_database_counts_survives_a_restart_and_never_falls(tmp_path: P
     assert after[decided] == before[decided] + 1
 
 
-def test_two_processes_on_one_database_say_the_same(tmp_path: Path) -> None:
-    settings = settings_in(tmp_path)
-    with open_client(settings, lambda: NOW) as one, open_client(settings, lambda: NOW) as other:
-        database: Database = one.app.state.context.database  # type: ignore[attr-defined]
-        database.write(fill)
-        told = [scrape(client) for client in (one, other)]
-
-    own = ("http_", "snapshot_duration", "build_info")
-    same = [
-        {
-            key: one
-            for key, one in each.items()
-            if key[0].startswith(PREFIX) and not key[0].startswith(tuple(PREFIX + o for o in own))
-        }
-        for each in told
-    ]
-    assert len(same[0]) > 60
-    assert same[0] == same[1]
-
-
 # --- A database that cannot be read ---
 
 
@@ -191,7 +173,29 @@ def told_by(monitor: Monitor) -> dict[str, float]:
 
 
 def context_of(settings: Any, database: Any) -> Any:
-    return SimpleNamespace(settings=settings, database=database, serving=None, schedule=None, clock=lambda: NOW)
+    serving = Serving(ArtifactStore(settings.model_dir))
+    return SimpleNamespace(settings=settings, database=database, serving=serving, schedule=None, clock=lambda: NOW)
+
+
+def test_two_processes_on_one_database_say_the_same(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    first, second = Database(settings.database_url), Database(settings.database_url)
+    Base.metadata.create_all(first.engine)
+    first.write(fill)
+    told = []
+    for database in (first, second):
+        monitor = Monitor("1")
+        monitor.refresh(context_of(settings, database))
+        told.append(values_in(generate_latest(monitor).decode()))
+        database.close()
+
+    own = tuple(PREFIX + name for name in ("http_", "snapshot_duration"))
+    same = [
+        {key: one for key, one in each.items() if key[0].startswith(PREFIX) and not key[0].startswith(own)}
+        for each in told
+    ]
+    assert len(same[0]) > 60
+    assert same[0] == same[1]
 
 
 def test_a_database_that_cannot_be_read_is_told_and_leaves_the_rest(tmp_path: Path) -> None:
