@@ -14,6 +14,7 @@ from backend.database import explained, open_engine, parsed
 from backend.errors import ConflictError, UnavailableError
 from backend.operations.backup import BackupOrder, Source
 from backend.operations.backup import backup as write_backup
+from backend.operations.backup_archive import check_name
 from backend.operations.backup_postgres import PostgresSource, PostgresTarget
 from backend.operations.backup_sqlite import SqliteSource
 from backend.operations.restore import RestoreOrder, SqliteTarget, Target
@@ -40,6 +41,7 @@ def backup(
         FOLDER.mkdir(parents=True, exist_ok=True)
         file = FOLDER / f"quantum_trader_{now:%Y%m%dT%H%M%SZ}.tar.gz"
     order = BackupOrder(file.absolute(), settings.model_dir, now, overwrite)
+    check_name(order.file, overwrite=overwrite)
     with explained(settings.database_url), progress_bar("Backup", quiet=as_json) as progress:
         told = write_backup(_source(settings), order, progress)
     answer(told, as_json, _show_backup)

@@ -80,7 +80,9 @@ def test_a_wrong_setting_is_one_sentence_and_exit_code_1(qt: Any, monkeypatch: p
     assert answer.err == "QT_PORT must be a whole number from 1 to 65535, not 'none'.\n"
 
 
-@pytest.mark.parametrize("name", ["status", "doctor", "models", "samples", "runs", "retrain", "rollback", "bootstrap", "alarms"])
+@pytest.mark.parametrize(
+    "name", ["status", "doctor", "models", "samples", "runs", "retrain", "rollback", "bootstrap", "alarms", "backup"]
+)
 def test_a_database_that_was_not_migrated_is_named_with_the_remedy(qt: Any, name: str) -> None:
     answer = qt(name)
 

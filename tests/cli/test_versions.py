@@ -67,10 +67,26 @@ def test_a_version_is_trained_shown_activated_and_rolled_back(learned: Any, tmp_
 
     told = learned("model", first, "--json").json
     assert told["is_active"] is True
-    assert told["report"]["sentence"]
     shown = learned("model", first).out
+    assert shown.startswith(told["report"]["sentence"])
     assert "for the test" in shown
-    assert told["report"]["sentence"].split()[0] in shown
+    assert f"{first} of default: active since" in shown
+    assert "what 'always" in shown
+    assert "no merit in it" in shown
+
+    compared = learned("compare", first, newest, "--json").json
+    assert (compared["a"]["version_id"], compared["b"]["version_id"]) == (first, newest)
+    side_by_side = learned("compare", first, newest).out
+    assert side_by_side.startswith(compared["sentence"])
+    assert "Verdict: not_distinguishable." in side_by_side
+    assert "P&L (beside)" in side_by_side
+
+    lost = tmp_path / "again.pkl"
+    rebuilt = learned("rebuild", first, "--out", lost, "--json").json
+    published = tmp_path / "models" / f"xgb_model_{first}.pkl"
+    assert lost.read_bytes() == published.read_bytes()
+    assert rebuilt["sha256"] == told["lineage"]["sha256"]
+    assert "byte for byte, from 120 rows" in learned("rebuild", first).out
 
     assert learned("status", "--json").json["active_model"]["version_id"] == first
     assert first in learned("status").out
@@ -102,7 +118,16 @@ def test_a_training_that_cannot_be_is_exit_code_1(migrated: Any, tmp_path: Path)
     assert (answer.json["status"], answer.json["reason"]) == ("error", "too_few_valid_samples")
 
 
-@pytest.mark.parametrize("command", [["model", "v20250101_000000"], ["activate", "v20250101_000000"], ["rollback"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["model", "v20250101_000000"],
+        ["activate", "v20250101_000000"],
+        ["rollback"],
+        ["rebuild", "v20250101_000000"],
+        ["compare", "v20250101_000000", "v20250101_000001"],
+    ],
+)
 def test_what_is_not_there_is_one_sentence(migrated: Any, command: list[str]) -> None:
     answer = migrated(*command)
 

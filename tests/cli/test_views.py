@@ -1,0 +1,315 @@
+"""What a person sees first: the status, the tables at 80 columns, and every command where something is broken."""
+
+import os
+import sqlite3
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.cli.output import Column, fitting, percent, say, when
+from backend.cli.samples import COLUMNS as SAMPLE_COLUMNS
+from backend.cli.version_view import show_version
+from backend.cli.versions import COLUMNS as MODEL_COLUMNS
+from backend.cli.views import RUN_COLUMNS, _show_runs, _show_status
+
+STATUS: dict[str, Any] = {
+    "strategy": "simulated",
+    "market": {"source": "simulated", "state": "running", "market_time": "2026-03-02T12:00:00Z", "detail": None},
+    "samples": {
+        "total": 12_345, "today": 99, "outcome_known": 12_000, "pending": 340, "unobservable": 5,
+        "by_label_source": {"executed": 345, "counterfactual": 11_655, "historical": 0, "synthetic": 0},
+    },
+    "trades": {"open": 2, "closed": 345, "total_pnl": -12.5},
+    "signals": {"BUY": 15, "SELL": 12, "HOLD": 1_074},
+    "retraining": {
+        "next_run": "2026-03-03T03:00:00Z", "running": [],
+        "last_run": {"state": "success", "finished_at": "2026-03-02T03:00:09.123Z"},
+    },
+    "active_model": {"version_id": "v20260302_030000", "serving_version_id": "v20260302_030000", "degraded": False},
+    "open_alarms": [],
+}  # fmt: skip
+
+
+def shown(capsys: pytest.CaptureFixture[str], **changes: Any) -> str:
+    _show_status(STATUS | changes)
+    return capsys.readouterr().out
+
+
+def test_the_status_says_first_what_a_trader_asks_first(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = shown(capsys).splitlines()
+
+    assert [line.split("  ")[0] for line in lines[:5]] == [
+        "strategy",
+        "market",
+        "decided by",
+        "trades",
+        "signals, 24 h",
+    ]
+    assert "simulated, running, at 2026-03-02 12:00 UTC" in lines[1]
+    assert "v20260302_030000" in lines[2]
+    assert "2 open, 345 closed, P&L -12.50" in lines[3]
+    assert "qt doctor" in lines[-1]
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"active_model": {"version_id": None, "degraded": False}}, "none: the cold-start rule decides"),
+        (
+            {"active_model": {"version_id": "v2", "serving_version_id": "v1", "degraded": True}},
+            "v1, because the file of v2 is damaged: qt doctor",
+        ),
+        ({"market": {"source": None}}, "none: bots decide, or nobody"),
+        (
+            {"market": {"source": "binance", "state": "stale", "market_time": None, "detail": "no answer"}},
+            "binance, stale (no answer)",
+        ),
+        ({"open_alarms": ["clock_skew", "market_feed_stale"]}, "clock_skew, market_feed_stale: qt alarms"),
+        ({"retraining": {"next_run": None, "running": [], "last_run": None}}, "never by itself"),
+        ({"retraining": {"next_run": None, "running": ["run-1"], "last_run": None}}, "running now (run-1)"),
+        ({"trades": {"open": 0, "closed": 0, "total_pnl": None}}, "P&L -"),
+    ],
+)
+def test_the_status_says_what_is_different(
+    capsys: pytest.CaptureFixture[str], changes: dict[str, Any], said: str
+) -> None:
+    assert said in shown(capsys, **changes)
+
+
+def run(**changes: Any) -> dict[str, Any]:
+    return {
+        "run_id": "run-5989f38f5361403eb2c7", "strategy": "simulated", "slot": "2026-03-02T03:00:00Z",
+        "state": "success", "actor": "scheduler", "stage": "done", "progress": 1.0,
+        "started_at": "2026-03-02T03:00:00Z", "finished_at": "2026-03-02T03:00:09.6Z",
+        "result": {"version_id": "v20260302_030009"},
+    } | changes  # fmt: skip
+
+
+def test_runs_say_what_came_of_each(capsys: pytest.CaptureFixture[str]) -> None:
+    _show_runs(
+        {
+            "runs": [
+                run(),
+                run(state="skipped", result={"reason": "too_few_new_samples"}),
+                run(state="running", stage="walk_forward", progress=0.4, finished_at=None, result=None),
+                run(state="missed", started_at=None, finished_at=None, result=None),
+            ]
+        }
+    )
+
+    lines = capsys.readouterr().out.splitlines()
+
+    assert "v20260302_030009" in lines[1]
+    assert " 10 s" in lines[1]
+    assert "too_few_new_samples" in lines[2]
+    assert "walk forward, 40%" in lines[3]
+    assert lines[4].startswith("-")
+
+
+MODEL = {
+    "version_id": "v20260302_030000", "strategy": "a-strategy-of-some-length", "state": "active",
+    "verdict": "suspected_leakage", "validation_accuracy": 0.5192, "live_accuracy": 0.6611, "total_pnl": -104_235.5,
+    "total_predictions": 123_456, "training_samples": 30_705, "validation_samples": 7_675,
+    "trained_at": "2026-03-02T03:00:00Z",
+}  # fmt: skip
+SAMPLE = {
+    "timestamp": "2026-03-02T03:00:00Z", "symbol": "BTCUSDC", "predicted_action": "SELL", "state": "closed",
+    "reason": "below_min_confidence", "model_version": "v20260302_030000", "entry_price": 45_000.0,
+    "exit_price": 45_500.0, "forward_return": -0.0123, "target_label": 0.0111, "target_class": "NEUTRAL",
+    "label_source": "counterfactual", "realized_pnl": -1_234.56,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("columns", "row", "kept"),
+    [
+        (MODEL_COLUMNS, MODEL, ("version_id", "verdict", "validation_accuracy", "live_accuracy", "total_pnl")),
+        (SAMPLE_COLUMNS, SAMPLE, ("timestamp", "symbol", "predicted_action", "target_label", "realized_pnl")),
+        (RUN_COLUMNS, run(outcome="too_few_new_samples", lasted="10 s"), ("started_at", "state", "outcome")),
+    ],
+)
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_the_tables_fit(columns: dict[str, Any], row: dict[str, Any], kept: tuple[str, ...], width: int) -> None:
+    named = {key: Column(one) if isinstance(one, str) else one for key, one in columns.items()}
+
+    found = fitting([row], named, width)
+
+    needed = [max(len(column.heading), len(column.show(row.get(key)))) for key, column in found.items()]
+    assert sum(needed) + 2 * (len(needed) - 1) <= width
+    assert set(kept) <= set(found)
+    assert list(found) == [key for key in named if key in found]
+
+
+def test_the_most_dispensable_column_goes_first_and_a_needed_one_never() -> None:
+    columns = {"a": Column("a"), "b": Column("b", drop=1), "c": Column("c", drop=2)}
+    row = {"a": "x" * 20, "b": "y" * 20, "c": "z" * 20}
+
+    assert list(fitting([row], columns, 64)) == ["a", "b", "c"]
+    assert list(fitting([row], columns, 63)) == ["a", "b"]
+    assert list(fitting([row], columns, 30)) == ["a"]
+    assert list(fitting([row], columns, 3)) == ["a"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this system has no pseudo terminals")
+def test_on_a_terminal_of_80_columns_no_line_is_longer(migrated: Any, environ: dict[str, str]) -> None:
+    import fcntl
+    import pty
+    import termios
+
+    migrated("bootstrap", "--strategy", "default")
+    for command in (["samples", "--strategy", "default"], ["status"], ["models"], ["--help"]):
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "backend.cli.main", *command],
+            cwd=Path(__file__).resolve().parents[2], stdout=slave, stderr=subprocess.STDOUT,
+            env={**os.environ, **environ, "TERM": "dumb", "NO_COLOR": "1"},
+        )  # fmt: skip
+        os.close(slave)
+        text = _all_of(master)
+
+        assert process.wait(60) == 0
+        assert max(len(line) for line in text.splitlines()) <= 80, text
+
+
+def _all_of(master: int) -> str:
+    parts = []
+    try:
+        while part := os.read(master, 65536):
+            parts.append(part)
+    except OSError:  # Linux's word for the end of a terminal
+        pass
+    finally:
+        os.close(master)
+    return b"".join(parts).decode().replace("\r", "")
+
+
+def test_values_as_people_read_them() -> None:
+    assert [percent(value) for value in (0.5, -0.1234, 0.0111, 0.0, None)] == [
+        "50.0 %",
+        "-12.3 %",
+        "1.110 %",
+        "0.0 %",
+        "-",
+    ]
+    assert [when(value) for value in ("2026-03-02T03:00:09.123Z", None)] == ["2026-03-02 03:00", "-"]
+
+
+def test_a_sentence_is_one_line_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    say("word " * 100 + "[bold]")
+
+    assert capsys.readouterr().out == "word " * 100 + "[bold]\n"
+
+
+REPORT: dict[str, Any] = {
+    "sentence": "It cannot tell.", "recommendation_reasons": ["no evidence"], "validation_accuracy": 0.55,
+    "validation_accuracy_ci95": [0.49, 0.61], "baseline_accuracy": 0.5, "baseline_name": "always_up",
+    "break_even_accuracy": None, "costs_exceed_moves": True, "min_detectable_accuracy": 0.6, "effective_samples": 93,
+    "net_return_after_costs": -0.002, "validation_mae": 0.004, "mae_zero_forecast": 0.0041, "train_accuracy": 0.7,
+    "validation_samples": 100, "neutral_samples": 10, "training_samples": 400, "artifact_samples": 500,
+    "window_start": "2026-02-01T00:00:00Z", "window_end": "2026-03-01T00:00:00Z", "quarantined": {"other_schema": 3},
+    "constant_features": [], "target_kind": "trade",
+}  # fmt: skip
+DETAIL: dict[str, Any] = {
+    "version_id": "v20260302_030000", "strategy": "default", "is_active": False, "activated_at": None,
+    "replaced_at": None, "trained_at": "2026-03-02T03:00:00Z", "verdict": "no_evidence", "recommended": False,
+    "model_path": "ai_engine/models/x.pkl", "report": REPORT, "activations": [],
+    "live": {
+        "total_predictions": 0, "matured_predictions": 0, "neutral_predictions": 0, "pending_predictions": 0,
+        "correct_predictions": 0, "live_accuracy": None, "total_trades": 0, "total_pnl": 0.0,
+    },
+    "lineage": {
+        "rows_by_label_source": {"executed": 500}, "recipe": {"name": "small", "version": "x", "trees": 9, "depth": 2},
+        "libraries": {"numpy": "2"}, "feature_names": ["rsi"], "artifact_bytes": 1_000, "sha256": "a" * 64,
+    },
+}  # fmt: skip
+
+
+def test_a_version_is_told_with_what_each_number_means(capsys: pytest.CaptureFixture[str]) -> None:
+    show_version(DETAIL)
+
+    told = capsys.readouterr().out
+    assert told.startswith("It cannot tell.\n")
+    for part in (
+        "v20260302_030000 of default: never active; trained 2026-03-02 03:00 UTC.",
+        "Verdict: no_evidence. Nothing shows that it is better than a coin.",
+        "Not recommended: no evidence.",
+        "90 newer moves larger than the costs (10 smaller ones left out)",
+        "49.0 % to 61.0 %",
+        "no accuracy pays: the costs exceed the moves",
+        "none: it was never active",
+        "the move of each trade",
+        "3 other_schema",
+        "cannot be rebuilt",
+    ):
+        assert part in told, part
+
+
+def test_a_version_that_was_active_says_until_when(capsys: pytest.CaptureFixture[str]) -> None:
+    show_version(
+        DETAIL
+        | {"activated_at": "2026-03-02T04:00:00Z", "replaced_at": "2026-03-03T04:00:00Z", "recommended": True}
+        | {"live": DETAIL["live"] | {"total_predictions": 20, "matured_predictions": 15, "neutral_predictions": 5,
+                                     "pending_predictions": 5, "live_accuracy": 0.5}}
+    )  # fmt: skip
+
+    told = capsys.readouterr().out
+    assert "inactive since 2026-03-03 04:00 UTC" in told
+    assert "Not recommended" not in told
+    assert "50.0 % of 10 moves larger than the costs" in told
+
+
+READING = ["status", "doctor", "models", "samples", "runs", "alarms", "backup", "retrain", "rollback", "bootstrap"]
+
+
+@pytest.mark.parametrize("name", READING)
+def test_a_corrupt_database_is_one_sentence(qt: Any, tmp_path: Path, name: str) -> None:
+    (tmp_path / "quantum_trader.db").write_bytes(b"this is no database\n" * 1000)
+
+    answer = qt(name, *([tmp_path / "b.tar"] if name == "backup" else []))
+
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err.count("\n") == 1
+    assert "QT_DATABASE_URL" in answer.err
+
+
+@pytest.mark.parametrize("name", READING)
+def test_a_wrong_token_keeps_nobody_from_his_own_database(
+    migrated: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("QT_ADMIN_TOKEN", "short")
+
+    answer = migrated(name, *([tmp_path / "b.tar"] if name == "backup" else []))
+
+    assert "token" not in answer.err.lower()
+    assert "short" not in answer.err
+    assert (answer.code, answer.err.count("\n")) == ((1, 1) if name == "rollback" else (0, 0))
+
+
+def test_a_version_whose_file_is_lost_is_still_shown_and_is_not_activated(migrated: Any, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "quantum_trader.db") as connection:
+        connection.execute(
+            "INSERT INTO strategies (name, market, timeframe, horizon_candles, sides, looks, created_at)"
+            " VALUES ('default', 'external', '5m', 12, 'long', 0, '2026-03-01 00:00:00')"
+        )
+        connection.execute("INSERT INTO feature_schemas VALUES (1, 'h', '[\"rsi\"]', '2026-03-01 00:00:00')")
+        connection.execute(
+            "INSERT INTO ai_model_versions (version_id, model_type, strategy, trained_at, training_samples,"
+            " validation_samples, verdict, recommended, is_active, is_shadow, total_predictions, matured_predictions,"
+            " neutral_predictions, correct_predictions, total_trades, total_pnl, model_path, artifact_sha256,"
+            " artifact_bytes, feature_schema_id, data_hash, report, lineage) VALUES ('v20260302_030000', 'x',"
+            " 'default', '2026-03-02', 1, 1, 'no_evidence', 0, 0, 0, 0, 0, 0, 0, 0, 0.0,"
+            " 'm/xgb_model_v20260302_030000.pkl', 's', 1, 1, 'd', '{}', '{}')"
+        )
+    connection.close()
+
+    listed, activated = migrated("models"), migrated("activate", "v20260302_030000")
+
+    assert "v20260302_030000" in listed.out
+    assert (activated.code, activated.out) == (1, "")
+    assert "xgb_model_v20260302_030000.pkl is missing" in activated.err
