@@ -23,7 +23,10 @@ Force = Annotated[bool, Query(description="Activate whatever the gate says; need
 def list_models(
     context: ContextDep, strategy: StrategyQuery = None, limit: Limit = 100, cursor: Cursor = None
 ) -> ModelList:
-    """The strategy's versions, newest first, each with its verdict and its live counters."""
+    """The strategy's versions, newest first, each with its verdict and its live counters.
+
+    Accuracies are shares from 0 to 1, errors fractions, P&L in quote currency.
+    """
     name = context.strategy(strategy)
     found, next_cursor = context.database.read(_list_models, name, context.settings, limit, cursor)
     return ModelList.model_validate({"status": "ok", "count": len(found), "models": found, "next_cursor": next_cursor})

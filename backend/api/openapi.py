@@ -8,14 +8,15 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from backend.api.problems import CONTENT_TYPE
+from backend.api.routing import ROLES_KEY
 
 TITLE = "Quantum Trader"
 SUMMARY = "Learns from closed trades, and says honestly what it learned."
 DESCRIPTION = """\
 Decisions go in, outcomes come back, versions are trained, and a person activates one.
 
-* **Token**: `X-Admin-Token: …` or `Authorization: Bearer …`. The trader token suffices for the calls under *decisions*
-  and *predictions*.
+* **Token**: `X-Admin-Token: …` or `Authorization: Bearer …`; each call says which of QT_ADMIN_TOKEN, QT_TRADER_TOKEN
+  and QT_METRICS_TOKEN it takes.
 * **Errors** are `application/problem+json`; branch on `reason`. A 4xx changes nothing. Only what is not HTTP at all is
   answered 400 in plain text, by the server below this service.
 * **JSON is strict**: no NaN or Infinity, no text or booleans for numbers, no unknown keys or query names.
@@ -44,7 +45,7 @@ TAGS = [
     {"name": "retraining", "description": "Training new versions, by call and by schedule."},
     {"name": "models", "description": "Versions: how each was judged, and which one decides."},
     {"name": "strategies", "description": "The partitions and their feature schemas."},
-    {"name": "operating", "description": "Status, doctor and the audit trail."},
+    {"name": "operating", "description": "Status, doctor, alarms, events, figures and the audit trail."},
     {"name": "health", "description": "For a supervisor; needs no token."},
 ]
 OPEN_TAG = "health"
@@ -53,7 +54,7 @@ SCHEMES = {
         "type": "apiKey",
         "in": "header",
         "name": "X-Admin-Token",
-        "description": "QT_ADMIN_TOKEN (`qt token` prints it), or for a bot's calls QT_TRADER_TOKEN.",
+        "description": "QT_ADMIN_TOKEN (`qt token` prints it), QT_TRADER_TOKEN or QT_METRICS_TOKEN.",
     },
     "bearer": {"type": "http", "scheme": "bearer", "description": "The same token as `Authorization: Bearer`."},
 }
@@ -94,9 +95,11 @@ def _operations(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _mend(operation: dict[str, Any]) -> None:
-    """Problems are said to be problems, and the open calls to need no token."""
+    """Problems are said to be problems, and each call says which tokens it takes."""
+    roles = operation.pop(ROLES_KEY, None)
     if OPEN_TAG in operation["tags"]:
         operation["security"] = []
+    operation["description"] += f"\n\nToken: {' or '.join(roles) if roles else 'none'}."
     for status, response in operation["responses"].items():
         if int(status) >= 400 and CONTENT_TYPE in response.get("content", {}):
             response["content"].pop("application/json", None)

@@ -25,7 +25,10 @@ router = APIRouter(prefix="/ai", tags=["operating"], route_class=AdminRoute)
 
 @router.get("/status", operation_id="status", summary="Everything at a glance", responses=problems("unknown_strategy"))
 def get_status(context: ContextDep, strategy: StrategyQuery = None) -> StatusOut:
-    """Samples, trades, signals, retraining, the active version, the market and the settings in force."""
+    """Samples, trades, signals, retraining, the active version, the market and the settings in force.
+
+    Counts are of one strategy; P&L is in quote currency, times are UTC.
+    """
     answer = context.database.read(_status, context, context.strategy(strategy))
     return StatusOut.model_validate(answer)
 

@@ -29,7 +29,7 @@ router = APIRouter(prefix="/ai", tags=["predictions"], route_class=BotRoute)
     ),
 )
 def post_predict(body: PredictIn, context: ContextDep, strategy: StrategyQuery = None) -> PredictOut:
-    """Forecasts of the active version, or of the one named; nothing is stored.
+    """Forecasts of the active version, or of the one named; nothing is stored. Returns are fractions (0.01 is 1 %).
 
     409 `no_active_model`; 503 `no_verified_model` when no file can be verified.
     """

@@ -50,6 +50,8 @@ async def retrain_now(
 ) -> JSONResponse:
     """Train on the strategy's known outcomes; the version is stored inactive, for a person to judge.
 
+    Accuracies are shares from 0 to 1, errors and returns fractions.
+
     `success` carries the whole report. `skipped`: `insufficient_samples` or `no_new_samples`. `error`:
     `too_few_valid_samples`, `degenerate_data` or `training_failed`. One at a time a strategy: 409 otherwise.
     """

@@ -15,6 +15,7 @@ from backend.api.strict_json import parse
 from backend.errors import InvalidInputError
 
 MEBIBYTE = 1024 * 1024
+ROLES_KEY = "x-roles"
 
 
 class _StrictRequest(Request):
@@ -37,6 +38,10 @@ class AdminRoute(APIRoute):
     roles: ClassVar[frozenset[Role]] = ADMIN_ONLY
     max_body_bytes: ClassVar[int] = 8 * MEBIBYTE
     unique_keys: ClassVar[bool] = True
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        options["openapi_extra"] = {ROLES_KEY: sorted(self.roles), **(options.get("openapi_extra") or {})}
+        super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler behind the guard."""

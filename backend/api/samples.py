@@ -41,7 +41,10 @@ UNSTORABLE = "A text in the row holds a NUL character or half of a surrogate pai
 def list_samples(
     request: Request, selection: Annotated[SampleSelection, Query()], context: ContextDep
 ) -> SampleList | Response:
-    """Decisions with what became of them, newest first, by any mixture of filters."""
+    """Decisions with what became of them, newest first, by any mixture of filters.
+
+    Returns are fractions (0.0111 is 1.11 %), prices, fees and P&L in quote currency, times UTC.
+    """
     chosen = context.database.read(_filter, context, selection)
     if CSV in request.headers.get("accept", ""):
         most = selection.limit if "limit" in selection.model_fields_set else None

@@ -210,6 +210,17 @@ def test_every_described_call_is_answered_without_a_token_as_it_is_described(
         assert answer.status_code == (200 if operation.get("security") == [] else 401), name
 
 
+def test_every_call_says_which_tokens_it_takes(shared_client: TestClient, document: dict[str, Any]) -> None:
+    for name, operation in operations(document):
+        method, path = name.split(" ")
+        said = re.search(r"\nToken: ([a-z ]+)\.$", operation["description"])
+        assert said is not None, name
+        for role, header in (("trader", TRADER), ("metrics", METRICS)):
+            answer = shared_client.request(method, re.sub(r"{\w+}", "x", path), headers=header)
+            allowed = role in said[1].split(" or ") or said[1] == "none"
+            assert (answer.status_code != 403) == allowed, (name, role)
+
+
 @pytest.mark.parametrize("page", ["/", "/docs"])
 def test_a_page_loads_nothing_from_elsewhere(shared_client: TestClient, page: str) -> None:
     answer = shared_client.get(page)
