@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NotRequired, TypedDict, Unpack
 from uuid import uuid4
 
 from sqlalchemy import func, select
@@ -34,19 +34,22 @@ class Happening:
     at: datetime
 
 
-def tell(
-    session: Session,
-    news: News,
-    *,
-    strategy: str | None,
-    subject: str | None,
-    sentence: str,
-    detail: dict[str, Any],
-    at: datetime,
-    severity: Severity = Severity.INFO,
-) -> Event:
+class Told(TypedDict):
+    """What a piece of news says: ``sentence`` with its numbers, ``detail`` the same for programs."""
+
+    strategy: str | None
+    subject: str | None
+    sentence: str
+    detail: dict[str, Any]
+    at: datetime
+    severity: NotRequired[Severity]
+
+
+def tell(session: Session, news: News, **told: Unpack[Told]) -> Event:
     """Store one piece of news; it is told exactly when the caller's transaction is kept."""
-    return store(session, Happening(news, "news", severity, strategy, subject, sentence, detail, at))
+    severity = told.get("severity", Severity.INFO)
+    of, about, sentence = told["strategy"], told["subject"], told["sentence"]
+    return store(session, Happening(news, "news", severity, of, about, sentence, told["detail"], told["at"]))
 
 
 def store(session: Session, happening: Happening, alarm: Alarm | None = None) -> Event:
