@@ -55,6 +55,7 @@ class PaperBroker:
         self._book = self._load()
         self.entered = 0
         self.left = 0
+        self.overdue: list[str] = []
 
     def _load(self) -> dict[str, _Booked]:
         row = AITrainingSample
@@ -74,14 +75,18 @@ class PaperBroker:
     def trade(self, opened_at: datetime, bars: Mapping[str, Bar], *, fresh: bool = True) -> None:
         """Fill orders and end positions inside the candles that opened at ``opened_at``.
 
-        Candles that are not ``fresh`` fill nothing: an order that waited for them is cancelled.
+        Candles that are not ``fresh`` fill nothing: an order that waited for them is cancelled. Symbols whose position
+        should have been left, but has no candle to leave by, are ``overdue`` until they have.
         """
+        self.overdue = []
         for symbol, booked in list(self._book.items()):
             bar = bars.get(symbol)
             if booked.position.state == "ordered":
                 self._fill(booked, opened_at, bar, fresh=fresh)
             if bar is not None and booked.position.state == "open":
                 self._leave(booked, opened_at, bar)
+            elif booked.position.state == "open" and opened_at >= booked.position.expires_at:
+                self.overdue.append(symbol)
 
     def _fill(self, booked: _Booked, opened_at: datetime, bar: Bar | None, *, fresh: bool) -> None:
         position = booked.position

@@ -34,15 +34,24 @@ class Silence:
     clock_offset_seconds: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The last round of a transaction: whether anything was decided, and whose position waits for a candle to leave."""
+
+    one: CandleRound
+    decided: bool
+    overdue: tuple[str, ...] = ()
+
+
 def say(session: Session, strategy: str, source: str, state: str, *, now: datetime, detail: str | None = None) -> None:
     """Write the feed's state where everybody can read it."""
-    row = _row(session, strategy, source)
+    row = _row(session, strategy, source, now)
     row.state, row.updated_at, row.detail = state, now, detail
 
 
 def say_silent(session: Session, strategy: str, silence: Silence, *, now: datetime) -> bool:
     """Say why no candle comes; whether the next one is overdue, which makes the feed stale and raises the alarm."""
-    row = _row(session, strategy, silence.source)
+    row = _row(session, strategy, silence.source, now)
     last, at = (row.market_time, silence.at) if row.market_time else (silence.since, now)
     overdue = at - last > stale_after(silence.timeframe)
     if overdue:
@@ -61,11 +70,11 @@ def say_answers(session: Session, strategy: str, *, now: datetime) -> None:
         row.updated_at, row.detail = now, None
 
 
-def say_round(session: Session, row: FeedRow, feed: Feed, one: CandleRound, *, decided: bool, now: datetime) -> None:
+def say_round(session: Session, row: FeedRow, feed: Feed, taken: Taken, *, now: datetime) -> None:
     """Say that the round was taken; a fresh one ends a silence, one from long ago only shortens it."""
-    row.market_time, row.updated_at, row.clock_offset_seconds = one.close_time, now, feed.clock_offset_seconds
-    if one.fresh:
-        row.state, row.detail = "running" if decided else "warming", None
+    row.market_time, row.updated_at, row.clock_offset_seconds = taken.one.close_time, now, feed.clock_offset_seconds
+    if taken.one.fresh:
+        row.state, row.detail = "running" if taken.decided else "warming", _overdue(taken.overdue)
         close_alarm(session, Code.MARKET_FEED_STALE, row.strategy, at=now)
     else:
         row.state, row.detail = STALE if row.state == STALE else "running", CATCHING_UP
@@ -98,6 +107,12 @@ def say_symbols(session: Session, strategy: str, feed: Feed, *, now: datetime) -
     return sentence
 
 
+def _overdue(symbols: Sequence[str]) -> str | None:
+    if not symbols:
+        return None
+    return f"No candle of {', '.join(symbols)} comes, where a position should have been left; the next one ends it."
+
+
 def _unknown(source: str, unknown: Sequence[str], known: Sequence[str]) -> str:
     others = f"{', '.join(known)} {'is' if len(known) == 1 else 'are'} traded" if known else "nothing is left to trade"
     return f"{source} has no {', '.join(unknown)} (QT_SYMBOLS); {others}."
@@ -118,9 +133,9 @@ def _raise_stale(session: Session, strategy: str, silence: Silence, last: dateti
     )
 
 
-def _row(session: Session, strategy: str, source: str) -> FeedRow:
+def _row(session: Session, strategy: str, source: str, now: datetime) -> FeedRow:
     row = session.get(FeedRow, strategy)
     if row is None:
-        row = FeedRow(strategy=strategy, source=source, state="warming")
+        row = FeedRow(strategy=strategy, source=source, state="warming", updated_at=now)
         session.add(row)
     return row

@@ -30,7 +30,7 @@ from backend.models import AIModelVersion, Feed, Strategy
 from backend.trading.broker import PaperBroker, Signal
 from backend.trading.context import TraderContext, policy_of
 from backend.trading.exits import barriers
-from backend.trading.feed_state import say_round
+from backend.trading.feed_state import Taken, say_round
 from backend.trading.late import append_late
 from backend.trading.resume import resume, windows_of
 from backend.trading.windows import Seen, look
@@ -159,7 +159,8 @@ class Trader:
         now = _recorded_at(context, rounds[-1])
         broker = PaperBroker(session, strategy, self._terms, now)
         results = [self._one(session, broker, one, answer) for one, answer in zip(rounds, answers, strict=True)]
-        say_round(session, feed, self.feed, rounds[-1], decided=any(answers), now=context.clock())
+        taken = Taken(rounds[-1], decided=any(answers), overdue=tuple(sorted(broker.overdue)))
+        say_round(session, feed, self.feed, taken, now=context.clock())
         return results
 
     def _one(self, session: Session, broker: PaperBroker, one: CandleRound, answers: Sequence[Answer]) -> RoundResult:

@@ -93,7 +93,7 @@ class TraderTurns:
         tick = self._place.patience.tick_seconds
         try:
             if not self._role.take():
-                self._trader = None
+                self._trader = self.trouble = None
                 self.introduction.say(f"Another process trades for strategy {self._role.strategy}.")
                 return tick
             rest = self._rests_until - self._place.patience.timer()

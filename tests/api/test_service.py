@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from backend.errors import UnavailableError
 from backend.main import create_app
 from backend.models import Base
 from backend.operations import runs
+from backend.operations.codes import Code
 from tests.api.conftest import ADMIN, NOW, closed_samples, features, open_client, settings_in
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -274,6 +276,18 @@ def test_ready_says_degraded_while_an_earlier_version_stands_in(tmp_path: Path) 
     assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
     assert status == {"version_id": versions[1], "serving_version_id": versions[0], "degraded": True}
     assert "artifact_corrupt" in findings
+
+
+def test_ready_says_degraded_while_the_trader_cannot_store_what_it_decides(tmp_path: Path) -> None:
+    with open_client(settings_in(tmp_path), lambda: NOW) as client:
+        application: Any = client.app
+        application.state.trader = SimpleNamespace(trouble=Code.WRITES_FAIL)
+        during = client.get("/health/ready")
+        application.state.trader = SimpleNamespace(trouble=None)
+        after = client.get("/health/ready")
+
+    assert (during.status_code, during.json()) == (200, {"status": "degraded", "reasons": ["writes_fail"]})
+    assert (after.status_code, after.json()) == (200, {"status": "ok", "reasons": []})
 
 
 def test_the_doctor_looks_at_the_files_themselves_and_not_at_what_memory_holds(tmp_path: Path) -> None:

@@ -99,11 +99,15 @@ def test_a_position_whose_horizon_passes_without_candles_leaves_at_the_first_can
     live.exchange.hidden = {("AAAUSDT", entered + n * MINUTE) for n in range(3, 30)}
     live.minutes(20)
     waiting = live.desk.rows("select symbol from positions where state = 'open'")
+    said = live.feed()
     live.minutes(12)
 
     left = dict(live.desk.rows("select symbol, exit_time || ' ' || exit_reason from trade_logs"))
     horizon = entered + 12 * MINUTE
     assert waiting == [("AAAUSDT",)]
+    assert said[0] == "running"
+    assert "AAAUSDT" in (said[1] or "")
+    assert live.feed() == ("running", None)
     assert left == {
         "AAAUSDT": f"{entered + 29 * MINUTE:%Y-%m-%d %H:%M:%S.%f} horizon",
         "BBBUSDT": f"{horizon:%Y-%m-%d %H:%M:%S.%f} horizon",
