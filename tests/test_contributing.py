@@ -1,4 +1,4 @@
-"""The lists of CONTRIBUTING.md, walked in a copy of the project: followed they pass their check, half done they fail."""
+"""The lists of CONTRIBUTING.md, walked in a copy of the project: done they pass their check, half done they fail it."""
 
 import os
 import re
