@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
-from sqlalchemy import or_, select
+from sqlalchemy import null, select
 from sqlalchemy.orm import Session
 
 from backend.clock import Clock
@@ -75,12 +76,9 @@ class Holding:
 def holdings(session: Session, strategy: str) -> list[Holding]:
     """What the trader of the strategy has not done with: a symbol taken out of the settings is followed to its end."""
     row = AITrainingSample
-    lives = Position.state.in_(LIVE_STATES)
-    waits = row.forward_return.is_(None) & row.forward_return_source.is_(None) & (row.state != "unobservable")
-    query = (
-        select(row.symbol, row.decision_id, Position.state)
-        .outerjoin(Position, (Position.sample_id == row.id) & lives)
-        .where(row.strategy == strategy, row.origin == "decision", row.body_hash.is_(None))
-        .where(or_(Position.id.is_not(None), waits))
-    )
-    return [Holding(*found) for found in session.execute(query.order_by(row.symbol, row.id))]
+    held = select(row.symbol, row.decision_id, Position.state).join(Position, Position.sample_id == row.id)
+    held = held.where(Position.strategy == strategy, Position.state.in_(LIVE_STATES))
+    unpriced = select(row.symbol, row.decision_id, null()).where(row.strategy == strategy, row.origin == "decision")
+    unpriced = unpriced.where(row.forward_return.is_(None), row.forward_return_source.is_(None))
+    found = [*session.execute(held), *session.execute(unpriced.where(row.body_hash.is_(None)))]
+    return [Holding(*one) for one in sorted(found, key=itemgetter(0, 1))]

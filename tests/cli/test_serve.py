@@ -85,6 +85,19 @@ def test_the_announcement_names_the_page_the_token_and_one_call_that_works_as_it
     assert call.endswith("http://127.0.0.1:8123/ai/status")
 
 
+def test_the_announcement_says_what_the_exchange_has_where_there_is_one() -> None:
+    sentence = "binance has no NOPE (QT_SYMBOLS); BTCUSDC is traded."
+
+    assert f"  Market: {sentence}\n" in announcement(settings_of(MARKET="binance"), sentence)
+    assert "Market:" not in announcement(settings_of(MARKET="simulated"))
+
+
+def test_an_exchange_that_ccxt_knows_is_not_asked_anything_before_the_start() -> None:
+    nowhere = settings_of(MARKET="binance", EXCHANGE_URL="http://127.0.0.1:9")
+
+    assert check_market(nowhere) is None
+
+
 @pytest.mark.parametrize(
     ("host", "expected"),
     [
