@@ -1,6 +1,5 @@
 """Status, doctor and the audit trail."""
 
-from datetime import timedelta
 from typing import Any
 
 from fastapi import APIRouter
@@ -12,13 +11,12 @@ from backend.api.schemas.fields import Cursor, Limit, StrategyQuery
 from backend.api.schemas.operating import AuditList, DoctorOut, StatusOut
 from backend.api.schemas.problems import problems
 from backend.clock import iso
-from backend.crontab import latest_slot, next_slot
+from backend.crontab import next_slot
 from backend.learning.decisions.strategies import get_strategy
 from backend.learning.evidence.doctor import diagnose, read_facts, unwritable
+from backend.learning.evidence.doctor.running_checks import newest_due
 from backend.learning.evidence.status import status
 from backend.operations import audit
-
-LOOK_BACK = timedelta(days=32)
 
 router = APIRouter(prefix="/ai", tags=["operating"], route_class=AdminRoute)
 
@@ -66,8 +64,7 @@ def _status(session: Session, context: AppContext, strategy: str) -> dict[str, A
 def _facts(session: Session, context: AppContext, strategy: str) -> Any:
     get_strategy(session, strategy, settings=context.settings)
     now = context.clock()
-    last_due = latest_slot(context.schedule, now, LOOK_BACK) if context.schedule else None
-    return read_facts(session, strategy, context.settings, now, context.serving, last_due)
+    return read_facts(session, strategy, context.settings, now, context.serving, newest_due(context.schedule, now))
 
 
 def _audit(

@@ -1,7 +1,6 @@
 """``qt doctor``: what is wrong with this installation, why, and what to do."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -11,12 +10,12 @@ from sqlalchemy.orm import Session
 
 from backend.cli.assembly import Assembly, assembled
 from backend.cli.output import JsonOption, StrategyOption, answer, console
-from backend.crontab import latest_slot, parse_schedule
+from backend.crontab import parse_schedule
 from backend.learning.decisions.strategies import get_strategy
 from backend.learning.evidence.doctor import diagnose, read_facts, unwritable
 from backend.learning.evidence.doctor.facts import Facts
+from backend.learning.evidence.doctor.running_checks import newest_due
 
-LOOK_BACK = timedelta(days=32)
 UNHEALTHY = 3
 STYLES = {"error": "bold red", "warning": "bold yellow", "info": "bold cyan"}
 
@@ -45,8 +44,8 @@ def _facts(session: Session, assembly: Assembly, named: str | None) -> Facts:
     settings, now = assembly.settings, assembly.clock()
     strategy = get_strategy(session, named or settings.strategy, settings=settings).name
     enabled = settings.ai_retraining_enabled
-    last_due = latest_slot(parse_schedule(settings.ai_retrain_schedule), now, LOOK_BACK) if enabled else None
-    return read_facts(session, strategy, settings, now, assembly.serving, last_due)
+    schedule = parse_schedule(settings.ai_retrain_schedule) if enabled else None
+    return read_facts(session, strategy, settings, now, assembly.serving, newest_due(schedule, now))
 
 
 def _show(told: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backend.clock import Clock
-from backend.crontab import Schedule, latest_slot
+from backend.crontab import Schedule
 from backend.database import Database
 from backend.learning.evidence.doctor import running_checks
 from backend.learning.evidence.doctor.facts import Facts
@@ -29,7 +29,6 @@ from backend.operations.alarms import close_alarm, open_alarms, raise_alarm
 from backend.operations.codes import CATALOGUE_OF_CODES, Code, Severity
 from backend.settings import Settings
 
-LOOK_BACK = timedelta(days=32)
 NEWEST_DELIVERIES = 500
 LOW_ACCURACY = running_checks.LOW_ACCURACY
 
@@ -209,7 +208,7 @@ def _facts(session: Session, service: WatchService, name: str, files: Files | No
         created_at=strategy.created_at if strategy else None,
         decisions=SimpleNamespace(outcomes_known=len(session.scalars(known).all())),
         last_run=runs.public(last_run) if last_run else None,
-        last_due=latest_slot(service.schedule, now, LOOK_BACK) if service.schedule else None,
+        last_due=running_checks.newest_due(service.schedule, now),
         last_slot=session.scalars(slots).one(),
         active=files.active if files else {"version_id": None, "serving_version_id": None, "degraded": False},
         damaged=files.damaged if files else {},

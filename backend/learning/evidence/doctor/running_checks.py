@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from backend.clock import iso
+from backend.crontab import Schedule, latest_slot
 from backend.learning.evidence.doctor.facts import Facts
 from backend.learning.evidence.doctor.finding import Finding
 from backend.learning.evidence.doctor.remedies import RESTART, make_again, qt
@@ -15,10 +16,16 @@ ENOUGH_JUDGED = 30
 LOW_ACCURACY = 0.55
 NORMAL_975 = 1.959964
 OVERDUE_AFTER = timedelta(hours=1)
+LOOK_BACK = timedelta(days=32)
 CLOCK_TOLERANCE = 60.0
 OFFSET_TOLERANCE = 10.0
 HEARD_WITHIN = timedelta(minutes=2)
 LONGEST_REST = timedelta(hours=1)
+
+
+def newest_due(schedule: Schedule | None, now: datetime) -> datetime | None:
+    """The newest slot that has had its hour to begin; None where nothing is scheduled or none was due for a month."""
+    return latest_slot(schedule, now - OVERDUE_AFTER, LOOK_BACK) if schedule is not None else None
 
 
 def retraining_overdue(facts: Facts) -> Finding | None:

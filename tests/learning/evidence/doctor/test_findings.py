@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from backend.clock import iso
+from backend.crontab import parse_schedule
 from backend.learning.evidence.doctor import CATALOGUE, diagnose
 from backend.learning.evidence.doctor.facts import Decisions, Facts, Outcomes, Terms
 from backend.learning.evidence.doctor.finding import Finding
+from backend.learning.evidence.doctor.running_checks import newest_due
 from backend.learning.evidence.status import STOPPED
 from backend.operations.codes import CATALOGUE_OF_CODES, Code, Severity
 from backend.settings import Settings
@@ -539,3 +541,11 @@ def test_a_file_that_is_damaged_on_disk_is_said_before_anything_needs_it(
     assert finding.severity is severity
     assert said in finding.explanation
     assert finding.evidence["damaged"] == damaged
+
+
+@pytest.mark.parametrize(("schedule", "hours"), [("0 3 * * *", 9), ("every 5m", 1), ("every 6h", 6)])
+def test_a_slot_has_an_hour_to_begin_however_often_the_schedule_comes(schedule: str, hours: int) -> None:
+    due = newest_due(parse_schedule(schedule), NOW)
+
+    assert due == NOW - timedelta(hours=hours)
+    assert newest_due(None, NOW) is None
