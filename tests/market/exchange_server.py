@@ -275,6 +275,11 @@ class LocalExchange:
         with self._lock:
             self._ordered.clear()
 
+    def orders(self) -> int:
+        """How many faults are still on order."""
+        with self._lock:
+            return len(self._ordered)
+
     def reseed(self, seed: int) -> None:
         """Throw the dice for faults at random anew; the candles stay."""
         self._dice = random.Random(seed)

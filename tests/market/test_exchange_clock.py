@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.market.exchange_clock import DRIFT, LONGEST_CHECK_MS, UNKNOWN_MS, ExchangeClock, Offset, joined, read
-from tests.market.exchange_server import FOR_EVER, Fault
+from backend.market.feed import FeedUnavailableError
+from tests.market.exchange_server import FOR_EVER, Fault, server_error
 from tests.market.exchange_stage import NOW, SYMBOLS, Stage, patiently
 
 MINUTE = timedelta(minutes=1)
@@ -208,14 +209,40 @@ def test_our_own_clock_that_is_set_back_delays_nothing(stage: Stage) -> None:
     assert set(rounds[0].candles) == set(SYMBOLS)
 
 
-def test_a_single_date_that_is_wrong_lets_no_running_candle_through(stage: Stage) -> None:
-    market = stage.market()
+@pytest.mark.parametrize("symbols", [SYMBOLS, ("BTCUSDC",)])
+def test_a_single_date_that_is_wrong_lets_no_running_candle_through(stage: Stage, symbols: tuple[str, ...]) -> None:
+    market = stage.market(symbols)
     last = list(market.rounds(NOW - 3 * MINUTE))[-1].close_time
     stage.clock.moment = last + MINUTE + timedelta(seconds=3)
-    ahead = Fault("date", headers={"Date": "Mon, 02 Mar 2026 13:00:00 GMT"}, replaces_date=True)
-    stage.exchange.fail(ahead)
+    stage.exchange.fail(Fault("date", headers={"Date": "Mon, 02 Mar 2026 13:00:00 GMT"}, replaces_date=True))
 
     rounds = patiently(market, stage.clock, last)
+    stage.clock.pass_by(60)
+    rounds += market.rounds(rounds[-1].close_time)
 
-    assert [one.close_time for one in rounds] == [last + MINUTE]
-    assert rounds[0].candles == stage.true_round(last + MINUTE)
+    assert [one.close_time for one in rounds] == [last + MINUTE, last + 2 * MINUTE]
+    assert all(one.candles == stage.true_round(one.close_time, symbols) for one in rounds)
+
+
+def test_the_date_of_an_answer_that_fails_tells_the_clock_too(stage: Stage) -> None:
+    market = stage.market()
+    market.prepare()
+    stage.exchange.skew = timedelta(minutes=-30)
+    stage.exchange.fail(server_error(), times=2)
+
+    with pytest.raises(FeedUnavailableError):
+        list(market.rounds(NOW - 3 * MINUTE))
+
+    assert market.clock_offset_seconds == pytest.approx(-1_800, abs=1)
+
+
+def test_a_clock_of_whole_seconds_is_not_taken_for_one_that_is_set_all_the_time(stage: Stage) -> None:
+    market = stage.market(exchange_id="kraken")
+    last = list(market.rounds(None))[-1].close_time
+
+    for _ in range(400):
+        stage.clock.pass_by(0.73)
+        for one in market.rounds(last):
+            last = one.close_time
+
+    assert len(stage.exchange.asked("Time")) < 15

@@ -3,6 +3,7 @@
 The clock stands still unless a test lets time pass, so that each wait is seen to be kept to the second.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from email.utils import formatdate
@@ -463,6 +464,73 @@ def test_after_an_outage_no_round_goes_without_a_symbol_that_stumbles_once_more(
     assert all(set(round_.candles) == set(SYMBOLS) for round_ in rounds)
 
 
+def test_a_symbol_that_stumbled_before_an_outage_is_waited_for_anew_after_it(both: Stage) -> None:
+    market = ready(both, SYMBOLS)
+    list(market.rounds(FIVE_AGO))
+    both.clock.moment = LAST + timedelta(seconds=62)
+    both.exchange.fail(server.server_error(), symbol="ETHUSDC")
+    with pytest.raises(FeedUnavailableError):
+        list(market.rounds(LAST))
+    both.exchange.fail(server.server_error(), times=9)
+    for _ in range(10):
+        both.clock.pass_by(60)
+        with contextlib.suppress(FeedUnavailableError):
+            assert list(market.rounds(LAST)) == []
+        if not both.exchange.orders():
+            break
+    both.exchange.fail(server.server_error(), symbol="ETHUSDC")
+    both.clock.pass_by(60)
+
+    rounds = patiently(market, both.clock, LAST)
+
+    assert [set(round_.candles) for round_ in rounds[1:]] == [set(SYMBOLS)] * (len(rounds) - 1)
+
+
+def test_two_symbols_that_fail_for_good_do_not_keep_the_third_from_being_asked() -> None:
+    names = ("AAAUSDC", "BBBUSDC", "CCCUSDC")
+    with Stage(names) as stage:
+        market = ready(stage, names)
+        for symbol in names[:2]:
+            stage.exchange.fail(server.server_error(), symbol=symbol, times=FOR_EVER)
+
+        rounds = patiently(market, stage.clock, FIVE_AGO)
+
+        assert [set(round_.candles) for round_ in rounds[:5]] == [{"CCCUSDC"}] * 5
+
+
+def test_what_came_before_a_limit_is_given_while_the_limit_lasts(both: Stage) -> None:
+    market = ready(both, SYMBOLS)
+    list(market.rounds(FIVE_AGO))
+    both.clock.moment = LAST + timedelta(seconds=62)
+    both.exchange.fail(server.too_many_requests(300), symbol="ETHUSDC")
+    with pytest.raises(FeedUnavailableError) as limited:
+        list(market.rounds(LAST))
+    asked = len(both.exchange.requests)
+
+    rounds = []
+    while not rounds:
+        both.clock.pass_by(1)
+        with contextlib.suppress(FeedUnavailableError):
+            rounds = list(market.rounds(LAST))
+
+    assert limited.value.retry_after_seconds == 300
+    assert [set(round_.candles) for round_ in rounds] == [{"BTCUSDC"}]
+    assert both.clock() - LAST < timedelta(seconds=100)
+    assert len(both.exchange.requests) == asked
+
+
+def test_a_wait_that_was_asked_for_once_is_not_asked_for_by_a_later_silence(stage: Stage) -> None:
+    market = ready(stage, fault="hang")
+    stage.exchange.fail(server.too_many_requests(45))
+    stage.exchange.fail(server.hang(60.0))
+
+    first = refused(market)
+    stage.clock.pass_by(45)
+    second = refused(market)
+
+    assert (first.retry_after_seconds, second.retry_after_seconds) == (45, 1)
+
+
 def test_a_symbol_that_is_delisted_does_not_stop_the_other_and_is_asked_seldom(both: Stage) -> None:
     market = ready(both, SYMBOLS)
     last = list(market.rounds(FIVE_AGO))[-1].close_time
@@ -529,6 +597,23 @@ def test_a_row_that_is_wrong_every_time_becomes_a_gap(stage: Stage, caplog: pyte
     assert [round_.close_time for round_ in rounds] == [FIVE_AGO + MINUTE * n for n in (1, 2, 4, 5)]
     assert any("left out" in record.message for record in caplog.records)
     assert len(market.history("BTCUSDC", LAST, 50)) == 50
+
+
+def test_a_row_that_is_wrong_now_and_then_stays_a_candle(stage: Stage) -> None:
+    market = ready(stage)
+    wrong = LAST - 3 * MINUTE
+
+    def spoil(rows: list[server.Row]) -> list[server.Row]:
+        return [[*row[:4], None, *row[5:]] if row[0] == to_ms(wrong) else row for row in rows]
+
+    for count in (10, 20, 30, 40):
+        stage.exchange.fail(Fault("spoilt", change_rows=spoil))
+        for _ in range(2):
+            try:
+                past = market.history("BTCUSDC", LAST, count)
+            except FeedUnavailableError as error:
+                stage.clock.pass_by(error.retry_after_seconds)
+        assert same(past, stage.exchange.closed("BTCUSDC", "1m", count + 1).upto(to_ms(LAST)).tail(count))
 
 
 def test_an_exchange_that_answers_but_has_nothing_new_is_asked_less_and_less_often(stage: Stage) -> None:

@@ -57,7 +57,7 @@ def walked(held: set[int], answers: Answers, walk: Walk, end: int, running: int 
 @given(
     st.sets(st.integers(0, END - 1)),
     st.sampled_from([following, within, capped, exclusive]),
-    st.integers(2, 60),
+    st.integers(4, 60),
     st.integers(0, 20),
     st.booleans(),
 )
@@ -65,7 +65,7 @@ def test_every_candle_is_found_and_the_walk_ends(
     numbers: set[int], answers: Answers, limit: int, overlap: int, runs: bool
 ) -> None:
     held = {number * LENGTH for number in numbers}
-    overlap = max(min(overlap, limit // 4), answers is exclusive and limit > 3)
+    overlap = max(min(overlap, limit // 4), answers is exclusive)
     walk = Walk(overlap * LENGTH, LENGTH, limit, overlap)
 
     found, asked = walked(held, answers, walk, END * LENGTH, END * LENGTH if runs else None)

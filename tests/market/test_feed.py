@@ -155,7 +155,9 @@ def test_rounds_up_to_now_are_fresh(make: Callable[[], Feed]) -> None:
 
 def test_a_feed_may_be_closed_twice(make: Callable[[], Feed]) -> None:
     feed = make()
-    list(feed.rounds(None, until=feed.start))
+    rounds = list(feed.rounds(None, until=feed.start))
 
     feed.close()
     feed.close()
+
+    assert len(rounds) == 1
