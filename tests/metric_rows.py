@@ -90,7 +90,7 @@ def closed(chance: random.Random, origin: str) -> dict[str, Any]:
         "target_class": chance.choice(["WIN", "LOSS", "NEUTRAL"]),
     }
     if not traded:
-        return known
+        return {**known, "executed": origin == "synthetic", "realized_pnl": 1.0 if origin == "synthetic" else None}
     pnl = None if chance.random() < 0.1 else chance.gauss(0, 5)
     return {
         **known,

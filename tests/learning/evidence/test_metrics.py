@@ -258,7 +258,9 @@ def test_a_run_lost_twice_is_counted_twice(database: Database, settings: Setting
 
     database.write(lose)
 
-    assert values(read(database, settings), "runs") == {(OTHER, "ai-retraining", "error", "lost"): 2}
+    told = read(database, settings)
+    assert values(told, "runs") == {(OTHER, "ai-retraining", "error", "lost"): 2}
+    assert values(told, "run_last_end_timestamp_seconds") == {}, "a time of several strategies together is nobody's"
 
 
 def test_strategies_beyond_a_hundred_share_one_name_and_lose_no_row(database: Database, settings: Settings) -> None:
