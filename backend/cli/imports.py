@@ -234,7 +234,7 @@ def _show(told: Mapping[str, Any]) -> None:
             " and the symbols, or the features are those of another time."
         )
     kinds = told.get("rejected_by_reason") or []
-    if len(kinds) < count:
+    if 0 < len(kinds) < count:
         print("\nReasons, the most frequent first:")
         rows = [{"count": one["count"], "example": one["example"]} for one in kinds[:KINDS_TOLD]]
         print_rows(rows, {"count": "rows", "example": "for example"}, "")
