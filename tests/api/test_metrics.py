@@ -19,6 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 from backend.api.http_metrics import CountRequests, HttpFigures
 from backend.api.metrics import KEPT_SECONDS, REST, Monitor
 from backend.database import Database
+from backend.learning.evidence.metric_families import Durations
 from backend.learning.versions.serving import Serving
 from backend.learning.versions.store import ArtifactStore
 from backend.models import AITrainingSample, Base
@@ -175,6 +176,22 @@ def told_by(monitor: Monitor) -> dict[str, float]:
 def context_of(settings: Any, database: Any) -> Any:
     serving = Serving(ArtifactStore(settings.model_dir))
     return SimpleNamespace(settings=settings, database=database, serving=serving, schedule=None, clock=lambda: NOW)
+
+
+def test_durations_are_told_as_a_histogram_whose_limits_belong_to_their_buckets(tmp_path: Path) -> None:
+    took = Durations("run_duration_seconds", "How long.", ("task",), {("night",): [0.4, 2.5, 2.6, 4000.0]})
+
+    told = reading_of(context_of(settings_in(tmp_path), SimpleNamespace(read=lambda *_: [took])))
+
+    upto = {
+        limit: value(told, "run_duration_seconds_bucket", task="night", le=limit)
+        for limit in ("0.5", "1.0", "2.5", "5.0")
+    }
+    assert upto == {"0.5": 1, "1.0": 1, "2.5": 2, "5.0": 3}
+    assert value(told, "run_duration_seconds_bucket", task="night", le="3600.0") == 3
+    assert value(told, "run_duration_seconds_bucket", task="night", le="+Inf") == 4
+    assert value(told, "run_duration_seconds_count", task="night") == 4
+    assert value(told, "run_duration_seconds_sum", task="night") == pytest.approx(4005.5)
 
 
 def test_two_processes_on_one_database_say_the_same(tmp_path: Path) -> None:
