@@ -329,7 +329,11 @@ def test_of_a_candle_that_comes_again_with_other_values_the_first_stays(
     rounds = list(market.rounds(FIVE_AGO))
     market.late()
     stage.clock.pass_by(60)
-    stage.exchange.fail(server.changed_value(5, "123456.0", row=-4), times=2)
+
+    def change(rows: list[server.Row]) -> list[server.Row]:
+        return [[*row[:5], "123456.0", *row[6:]] if row[0] == to_ms(FIVE_AGO) else row for row in rows]
+
+    stage.exchange.fail(Fault("changed", change_rows=change), times=2)
 
     more = list(market.rounds(LAST))
     stage.clock.pass_by(60)
@@ -337,7 +341,7 @@ def test_of_a_candle_that_comes_again_with_other_values_the_first_stays(
 
     assert len(rounds + more) == 7
     assert market.late() == {}
-    assert len([record for record in caplog.records if "first stays" in record.message]) == 2
+    assert len([record for record in caplog.records if "first stays" in record.message]) == 1
 
 
 def test_an_empty_answer_is_asked_for_again_before_it_is_believed(stage: Stage) -> None:
@@ -523,6 +527,7 @@ def test_a_wait_that_was_asked_for_once_is_not_asked_for_by_a_later_silence(stag
     market = ready(stage, fault="hang")
     stage.exchange.fail(server.too_many_requests(45))
     stage.exchange.fail(server.hang(60.0))
+    stage.exchange.fail(server.hang(60.0), path="time")
 
     first = refused(market)
     stage.clock.pass_by(45)
@@ -536,6 +541,10 @@ def test_a_symbol_that_is_delisted_does_not_stop_the_other_and_is_asked_seldom(b
     last = list(market.rounds(FIVE_AGO))[-1].close_time
     both.exchange.delist("BTCUSDC")
     asked = len(both.exchange.asked("klines", "BTCUSDC"))
+    both.clock.pass_by(60)
+    with pytest.raises(FeedUnavailableError, match="Invalid symbol") as caught:
+        list(market.rounds(last))
+    assert caught.value.retry_after_seconds <= 30
 
     both.clock.pass_by(20 * 60)
     rounds = patiently(market, both.clock, last)
@@ -545,7 +554,7 @@ def test_a_symbol_that_is_delisted_does_not_stop_the_other_and_is_asked_seldom(b
 
     assert len(rounds) >= 35
     assert all(set(round_.candles) == {"ETHUSDC"} for round_ in rounds)
-    assert len(both.exchange.asked("klines", "BTCUSDC")) - asked <= 3
+    assert len(both.exchange.asked("klines", "BTCUSDC")) - asked <= 4
 
 
 def test_a_symbol_whose_history_cannot_be_had_has_none_where_the_exchange_answers_otherwise(both: Stage) -> None:
@@ -563,6 +572,70 @@ def test_a_symbol_whose_history_cannot_be_had_has_none_where_the_exchange_answer
     assert found is not None
     assert len(found) == 0
     assert len(market.history("ETHUSDC", LAST, 50)) == 50
+
+
+def test_a_past_without_its_newest_part_is_none(both: Stage) -> None:
+    market = ready(both, SYMBOLS)
+    both.exchange.fail(Fault("none"))
+    both.exchange.fail(server.server_error(), symbol="BTCUSDC", times=FOR_EVER)
+
+    for _ in range(2):
+        with pytest.raises(FeedUnavailableError) as caught:
+            market.history("BTCUSDC", LAST, 2_500)
+        both.clock.pass_by(caught.value.retry_after_seconds)
+
+    assert len(market.history("BTCUSDC", LAST, 2_500)) == 0
+
+
+def test_an_older_part_that_cannot_be_had_leaves_the_newer_one(both: Stage) -> None:
+    market = ready(both, SYMBOLS)
+    both.exchange.withhold("BTCUSDC", *(LAST - n * MINUTE for n in range(10, 15)))
+    both.exchange.fail(Fault("none"))
+    both.exchange.fail(server.server_error(), symbol="BTCUSDC", times=FOR_EVER)
+
+    for _ in range(2):
+        with pytest.raises(FeedUnavailableError) as caught:
+            market.history("BTCUSDC", LAST, 50)
+        both.clock.pass_by(caught.value.retry_after_seconds)
+
+    assert same(market.history("BTCUSDC", LAST, 50), both.exchange.closed("BTCUSDC", "1m", 51))
+
+
+def test_a_past_that_fails_now_and_then_is_not_given_up(both: Stage) -> None:
+    market = ready(both, SYMBOLS)
+    for _ in range(3):
+        both.exchange.fail(server.server_error())
+        both.exchange.fail(Fault("none"))
+
+    for _ in range(3):
+        with pytest.raises(FeedUnavailableError) as caught:
+            market.history("BTCUSDC", LAST, 2_500)
+        both.clock.pass_by(caught.value.retry_after_seconds)
+
+    assert len(market.history("BTCUSDC", LAST, 2_500)) == 2_500
+
+
+def test_a_clock_that_cannot_be_asked_for_stops_nothing_once_it_is_known(both: Stage) -> None:
+    market = ready(both, SYMBOLS)
+    last = list(market.rounds(FIVE_AGO))[-1].close_time
+    both.exchange.fail(server.server_error(), path="time", times=FOR_EVER)
+
+    for _ in range(4):
+        both.clock.pass_by(60)
+        rounds = list(market.rounds(last))
+        assert [round_.close_time for round_ in rounds] == [last + MINUTE]
+        last = rounds[-1].close_time
+
+
+def test_an_exchange_that_fails_for_two_symbols_is_not_asked_for_the_others_too() -> None:
+    names = tuple(f"{letter * 3}USDC" for letter in "ABCDEF")
+    with Stage(names) as stage:
+        market = ready(stage, names)
+        stage.exchange.fail(server.server_error(), times=FOR_EVER)
+
+        refused(market)
+
+        assert len(stage.exchange.asked("klines")) == 2
 
 
 def test_a_delisted_symbol_s_history_is_empty_at_once(both: Stage) -> None:
