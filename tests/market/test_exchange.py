@@ -141,6 +141,7 @@ def test_a_symbol_listed_lately_has_the_history_that_it_has() -> None:
         past = market.history("BTCUSDC", NOW, 500)
 
         assert len(past) == 99
+        assert len(stage.exchange.asked("klines")) <= 4
         assert same(past, stage.exchange.closed("BTCUSDC", "1m", 500))
 
 
@@ -162,6 +163,31 @@ def test_a_reader_that_could_not_keep_a_round_is_given_it_again(stage: Stage) ->
     again = list(market.rounds(first[2].close_time))
 
     assert again == first[3:]
+
+
+def test_a_reader_that_could_not_keep_a_round_is_told_again_what_came_late(stage: Stage) -> None:
+    market = stage.market()
+    after = NOW.replace(second=0, microsecond=0) - timedelta(minutes=10)
+    list(market.rounds(after))
+    late = market.late()
+
+    list(market.rounds(after))
+
+    assert [opens(candles) for candles in market.late().values()] == [opens(candles) for candles in late.values()]
+
+
+def test_history_is_asked_for_anew_once_rounds_were_read(stage: Stage) -> None:
+    market = stage.market()
+    end = NOW.replace(second=0, microsecond=0)
+    stage.exchange.withhold("BTCUSDC", end - 5 * MINUTE)
+    before = market.history("BTCUSDC", end, 50)
+    list(market.rounds(end - MINUTE))
+
+    stage.exchange.fill("BTCUSDC", end - 5 * MINUTE)
+    after = market.history("BTCUSDC", end, 50)
+
+    assert to_ms(end - 5 * MINUTE) not in opens(before)
+    assert to_ms(end - 5 * MINUTE) in opens(after)
 
 
 def test_rounds_end_at_the_time_that_is_asked_for_and_go_on_after_it(stage: Stage) -> None:

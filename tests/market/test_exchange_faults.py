@@ -194,6 +194,26 @@ def test_failures_are_waited_for_longer_each_time_and_forgotten_with_the_first_g
     assert again.value.retry_after_seconds == 1
 
 
+def test_a_start_and_a_history_that_succeed_forget_the_failures_before_them(stage: Stage) -> None:
+    market = stage.market(("BTCUSDC",))
+    waits = []
+    for path, ask in [("exchangeInfo", market.prepare), ("klines", lambda: market.history("BTCUSDC", LAST, 50))]:
+        stage.exchange.fail(server.server_error(), path=path, times=3)
+        for _ in range(3):
+            with pytest.raises(FeedUnavailableError) as caught:
+                ask()
+            waits.append(caught.value.retry_after_seconds)
+            stage.clock.pass_by(waits[-1])
+            if path == "klines" and len(waits) == 5:
+                break
+        stage.exchange.heal()
+        ask()
+    stage.exchange.fail(server.server_error())
+
+    assert waits == [1, 2, 4, 1, 2]
+    assert refused(market).retry_after_seconds == 1
+
+
 def test_an_exchange_that_is_not_there_is_told_and_found_when_it_comes(stage: Stage) -> None:
     nobody = server.LocalExchange()
     url = nobody.url
