@@ -138,7 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _fail(sentence: str, code: int) -> int:
-    print(" ".join(sentence.split()), file=sys.stderr)
+    plain = "".join(sign if sign.isprintable() else "?" for sign in " ".join(sentence.split()))
+    print(plain, file=sys.stderr)
     return code
 
 

@@ -11,8 +11,9 @@ from typing import Any, Protocol
 
 from backend.clock import iso
 from backend.errors import UnavailableError
-from backend.operations.backup_archive import DATABASES, Member, Progress, check_name, member_of, write_archive
+from backend.operations.backup_archive import Progress, check_name, member_of, write_archive
 from backend.operations.backup_facts import Facts, VersionFile
+from backend.operations.backup_manifest import DATABASES, Member
 
 DISTRIBUTION = "quantum-trader"
 

@@ -5,42 +5,29 @@ import hashlib
 import io
 import json
 import os
-import re
+import shutil
 import tarfile
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from backend import system
 from backend.errors import ConflictError, InvalidInputError, UnavailableError
+from backend.operations.backup_manifest import FORMAT, MANIFEST, Manifest, Member, damaged, read_manifest
 
 Progress = Callable[[str, float], None]
 
-FORMAT = "qt-backup/1"
-MANIFEST = "manifest.json"
-DATABASES = {"sqlite": "database.sqlite", "postgresql": "database.dump"}
-MODEL = re.compile(r"models/xgb_model_v\d{8}_\d{6}\.pkl")
-SHA256 = re.compile(r"[0-9a-f]{64}")
 PLAIN, PACKED = (".tar",), (".tar.gz", ".tgz")
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP_LEVEL = 4
 PIECE = 1 << 20
-MOST_MANIFEST = 64 << 20
-DAMAGE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError)
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One file of a backup, as the manifest names it."""
-
-    name: str
-    size: int
-    sha256: str
+MOST_AT_ONCE = 64 << 20
+DAMAGE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError, OverflowError, RecursionError)
 
 
 def member_of(name: str, file: Path) -> Member:
@@ -138,16 +125,18 @@ class _Told:
         return piece
 
 
-def extract(file: Path, folder: Path, progress: Progress) -> dict[str, Any]:
+def extract(file: Path, folder: Path, progress: Progress) -> Manifest:
     """Unpack a backup into an empty folder and give its manifest; whatever does not fit that is refused.
 
-    Names, kinds, sizes and digests are compared before a member counts: nothing outside the folder is written.
+    Names, kinds, sizes and digests are compared before a member counts: nothing outside the folder is written, and no
+    more than the manifest says, for which there must be room.
     """
     with _readable(file), _opened(file) as archive:
         entries = iter(archive)
         manifest = _manifest(archive, next(entries, None), file)
-        expected = {member.name: member for member in _members(manifest, file)}
-        total, done = sum(member.size for member in expected.values()) or 1, 0
+        _check_room(manifest, folder, file)
+        expected = {member.name: member for member in manifest.members}
+        total, done = manifest.size or 1, 0
         for entry in entries:
             member = _expected(entry, expected, file)
             target = folder / member.name
@@ -157,7 +146,7 @@ def extract(file: Path, folder: Path, progress: Progress) -> dict[str, Any]:
                 progress("verifying", done / total)
             del expected[member.name]
         if expected:
-            raise _damaged(file, f"it ends before {min(expected)}")
+            raise damaged(file, f"it ends before {min(expected)}")
     return manifest
 
 
@@ -167,68 +156,87 @@ def _readable(file: Path) -> Iterator[None]:
     try:
         yield
     except DAMAGE as error:
-        raise _damaged(file, str(error) or "it ends too early") from error
+        raise damaged(file, str(error) or "it ends too early") from error
     except OSError as error:
         raise UnavailableError(f"{file} cannot be unpacked: {error.strerror or error}.", reason="backup_io") from error
 
 
-def _opened(file: Path) -> tarfile.TarFile:
+@contextmanager
+def _opened(file: Path) -> Iterator[tarfile.TarFile]:
     try:
-        with file.open("rb") as handle:
-            packed = handle.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-        return tarfile.open(file, "r:gz" if packed else "r:")
-    except tarfile.ReadError as error:
-        raise InvalidInputError(
-            f"{file} is no backup: {error}. Name a file that qt backup wrote.", field="file", reason="backup_damaged"
-        ) from error
+        handle = file.open("rb")
     except OSError as error:
         raise InvalidInputError(
             f"{file} cannot be read: {error.strerror or error}.", field="file", reason="backup_unreadable"
         ) from error
+    with handle:
+        packed = handle.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+        handle.seek(0)
+        with _tar(_Bounded(gzip.GzipFile(fileobj=handle) if packed else handle), file) as archive:
+            yield archive
 
 
-def _manifest(archive: tarfile.TarFile, entry: tarfile.TarInfo | None, file: Path) -> dict[str, Any]:
-    if entry is None or entry.name != MANIFEST or not entry.isreg() or entry.size > MOST_MANIFEST:
-        raise _damaged(file, f"it does not begin with {MANIFEST}")
-    handle = archive.extractfile(entry)
+def _tar(source: "_Bounded", file: Path) -> tarfile.TarFile:
     try:
-        told = json.loads(handle.read() if handle else b"")
-    except ValueError as error:
-        raise _damaged(file, f"its {MANIFEST} is no JSON") from error
-    found = told.get("format") if isinstance(told, dict) else None
-    if found != FORMAT:
+        return tarfile.open(fileobj=source, mode="r:")
+    except tarfile.ReadError as error:
         raise InvalidInputError(
-            f"{file} is of the form {str(found)[:40]!r}; this program reads {FORMAT}. Use the release that wrote it.",
-            field="file",
-            reason="backup_newer",
+            f"{file} is no backup: {error}. Name a file that qt backup wrote.", field="file", reason="backup_damaged"
+        ) from error
+
+
+class _Bounded(io.BufferedIOBase):
+    """A file that gives no more than a bounded piece at once: a header may claim to be as long as it likes."""
+
+    def __init__(self, handle: IO[bytes] | gzip.GzipFile) -> None:
+        super().__init__()
+        self._handle = handle
+
+    def read(self, size: int | None = -1) -> bytes:
+        """The next bytes."""
+        if size is None or not 0 <= size <= MOST_AT_ONCE:
+            raise tarfile.ReadError(f"a header claims {size} bytes")
+        return self._handle.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a place."""
+        return self._handle.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Where it is."""
+        return self._handle.tell()
+
+
+def _manifest(archive: tarfile.TarFile, entry: tarfile.TarInfo | None, file: Path) -> Manifest:
+    if entry is None or entry.name != MANIFEST or not _is_plain(entry) or entry.size > MOST_AT_ONCE:
+        raise damaged(file, f"it does not begin with {MANIFEST}")
+    handle = archive.extractfile(entry)
+    return read_manifest(handle.read() if handle else b"", file)
+
+
+def _check_room(manifest: Manifest, folder: Path, file: Path) -> None:
+    """Refuse what would fill the disk, before the first byte is written."""
+    free = shutil.disk_usage(folder).free
+    if manifest.size > free:
+        raise UnavailableError(
+            f"{file} unpacks to {manifest.size / 1e6:,.1f} MB, and the disk of {folder.parent} has {free / 1e6:,.1f} MB"
+            " free. Make room there; nothing was changed.",
+            reason="backup_io",
         )
-    return dict(told)
 
 
-def _members(manifest: dict[str, Any], file: Path) -> list[Member]:
-    try:
-        members = [Member(str(one["name"]), int(one["size"]), str(one["sha256"])) for one in manifest["members"]]
-        kind = manifest["database"]["kind"]
-        known = {DATABASES[kind]}
-    except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(file, f"its {MANIFEST} is incomplete") from error
-    for member in members:
-        fits = member.name in known or MODEL.fullmatch(member.name)
-        if not fits or member.size < 0 or not SHA256.fullmatch(member.sha256):
-            raise _damaged(file, f"its {MANIFEST} names {member.name[:80]!r}, which is no part of a backup")
-    names = [member.name for member in members]
-    if len(set(names)) < len(names) or not known <= set(names):
-        raise _damaged(file, f"its {MANIFEST} names a member twice, or no database")
-    return members
+def _is_plain(entry: tarfile.TarInfo) -> bool:
+    """Whether it is a file with all its bytes: no link, no folder, and none with holes, which unpack to any size."""
+    return entry.isreg() and not entry.issparse()
 
 
 def _expected(entry: tarfile.TarInfo, expected: dict[str, Member], file: Path) -> Member:
     """The member that the entry is; a link, a folder, or a name that the manifest lacks is refused."""
     member = expected.get(entry.name)
-    if member is None or not entry.isreg():
-        raise _damaged(file, f"it holds {entry.name[:80]!r}, which its manifest does not name as a file")
+    if member is None or not _is_plain(entry):
+        raise damaged(file, f"it holds {entry.name[:80]!r}, which its manifest does not name as a file")
     if entry.size != member.size:
-        raise _damaged(file, f"{entry.name} has {entry.size} bytes instead of {member.size}")
+        raise damaged(file, f"{entry.name} has {entry.size} bytes instead of {member.size}")
     return member
 
 
@@ -244,9 +252,3 @@ def _copied(archive: tarfile.TarFile, entry: tarfile.TarInfo, member: Member, ta
         os.fsync(copy.fileno())
     if digest.hexdigest() != member.sha256:
         raise tarfile.ReadError(f"{member.name} is not what was backed up, its SHA-256 differs")
-
-
-def _damaged(file: Path, why: str) -> InvalidInputError:
-    return InvalidInputError(
-        f"{file} is damaged: {why}. Nothing was changed; use another backup.", field="file", reason="backup_damaged"
-    )

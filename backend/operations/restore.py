@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from backend import migrations, system
+from backend.clock import iso
 from backend.errors import ConflictError, InvalidInputError, UnavailableError
 from backend.operations import backup_sqlite
-from backend.operations.backup_archive import DATABASES, Progress, extract, member_of
+from backend.operations.backup_archive import Progress, extract, member_of
 from backend.operations.backup_facts import Facts, VersionFile
+from backend.operations.backup_manifest import DATABASES, Manifest
 
 
 class Target(Protocol):
@@ -64,8 +66,8 @@ def restore(target: Target, order: RestoreOrder, progress: Progress) -> dict[str
             raise
 
 
-def _switched(target: Target, order: RestoreOrder, manifest: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    kind, folder = manifest["database"]["kind"], target.workspace
+def _switched(target: Target, order: RestoreOrder, manifest: Manifest, progress: Progress) -> dict[str, Any]:
+    kind, folder = manifest.kind, target.workspace
     if kind != target.kind:
         raise InvalidInputError(
             f"{order.file} holds a {kind} database, but QT_DATABASE_URL names a {target.kind} one. Name a database of"
@@ -85,7 +87,7 @@ def _switched(target: Target, order: RestoreOrder, manifest: dict[str, Any], pro
     progress("done", 1.0)
     return {
         "status": "success",
-        "created_at": manifest["created_at"],
+        "created_at": iso(manifest.created_at),
         "revision": facts.revision,
         "rows": dict(facts.rows),
         "models": len(brought),

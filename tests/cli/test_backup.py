@@ -172,3 +172,11 @@ def test_a_service_on_another_port_is_noticed_by_its_database(
     assert refused.code == 1
     assert "is in use" in refused.err
     assert filled("restore", tmp_path / "b.tar").code == 0
+
+
+def test_what_is_said_of_a_file_cannot_move_the_cursor(qt: Any, tmp_path: Path) -> None:
+    answer = qt("restore", str(tmp_path / "\x1b[31mred\x07.tar"))
+
+    assert answer.code == 1
+    assert "?[31mred?.tar cannot be read" in answer.err
+    assert answer.err.strip().isprintable()

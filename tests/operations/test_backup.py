@@ -354,6 +354,26 @@ def test_one_opened_while_the_backup_is_unpacked_is_refused_as_well(here: Instal
     assert here.content() == before
 
 
+def test_one_that_has_no_log_and_is_read_while_the_backup_is_unpacked_is_refused_as_well(here: Installation) -> None:
+    told = here.backup()
+    with here.connected() as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+    before, readers = here.content(), []
+
+    def tell(stage: str, _share: float) -> None:
+        if stage == "switching":
+            readers.append(sqlite3.connect(here.file, isolation_level=None))
+            readers[0].execute("BEGIN")
+            readers[0].execute("SELECT * FROM strategies").fetchall()
+
+    with pytest.raises(ConflictError, match="Stop the service first"):
+        restore(here.target, RestoreOrder(Path(told["file"]), here.models), tell)
+    readers[0].close()
+
+    assert here.content() == before
+    assert sorted(path.name for path in here.folder.iterdir()) == ["backup.tar.gz", "models", "quantum_trader.db"]
+
+
 @pytest.mark.parametrize("content", [b"this is no database\n" * 1000, b""])
 def test_an_old_database_that_cannot_be_read_is_replaced_and_kept(here: Installation, content: bytes) -> None:
     told, good = here.backup(), here.content()

@@ -4,6 +4,7 @@ import io
 import json
 import tarfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backend.errors import ConflictError, InvalidInputError
-from backend.operations.backup_archive import MANIFEST, check_name, extract, member_of, write_archive
+from backend.errors import ConflictError, InvalidInputError, UnavailableError
+from backend.operations.backup_archive import check_name, extract, member_of, write_archive
+from backend.operations.backup_manifest import MANIFEST, Manifest
 
 MODEL = "models/xgb_model_v20260302_120000.pkl"
 
@@ -29,12 +31,12 @@ def write(folder: Path, name: str = "backup.tar.gz", **more: Any) -> Path:
         path = folder / f"source-{number}"
         path.write_bytes(content)
         members.append((member_of(member, path), path))
-    manifest = {"database": {"kind": "sqlite", "revision": "0002"}, **more}
+    manifest = {"created_at": "2026-03-02T12:00:00Z", "database": {"kind": "sqlite", "revision": "0002"}, **more}
     write_archive(folder / name, manifest, members, overwrite=True, progress=silent)
     return folder / name
 
 
-def unpack(file: Path, folder: Path) -> dict[str, Any]:
+def unpack(file: Path, folder: Path) -> Manifest:
     target = folder / "unpacked"
     target.mkdir()
     return extract(file, target, silent)
@@ -52,8 +54,9 @@ def test_what_went_in_comes_out(tmp_path: Path, name: str) -> None:
         "database.sqlite": bytes(range(250)) * 800,
         MODEL: b"model" * 100,
     }
-    assert [member["name"] for member in manifest["members"]] == ["database.sqlite", MODEL]
-    assert manifest["format"] == "qt-backup/1"
+    assert [(member.name, member.size) for member in manifest.members] == [("database.sqlite", 200_000), (MODEL, 500)]
+    assert (manifest.kind, manifest.size) == ("sqlite", 200_500)
+    assert manifest.created_at == datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 
 def test_any_tar_program_can_read_it(tmp_path: Path) -> None:
@@ -258,6 +261,36 @@ def without_members(entries: list[Entry]) -> None:
     manifest_with(entries, members=None)
 
 
+def saying(**changes: Any) -> Callable[[list[Entry]], None]:
+    return lambda entries: manifest_with(entries, **changes)
+
+
+def with_member(**changes: Any) -> Callable[[list[Entry]], None]:
+    def change(entries: list[Entry]) -> None:
+        members = json.loads(entries[0][1])["members"]
+        manifest_with(entries, members=[members[0], members[1] | changes])
+
+    return change
+
+
+def written(content: bytes) -> Callable[[list[Entry]], None]:
+    def change(entries: list[Entry]) -> None:
+        entries[0] = (entries[0][0], content)
+
+    return change
+
+
+def without_a_time(entries: list[Entry]) -> None:
+    told = json.loads(entries[0][1])
+    del told["created_at"]
+    written(json.dumps(told).encode())(entries)
+
+
+def with_holes(entries: list[Entry]) -> None:
+    """The model as a sparse file: one byte, and a hole up to its size."""
+    entries[2][0].pax_headers = {"GNU.sparse.size": "500", "GNU.sparse.numblocks": "1", "GNU.sparse.map": "0,500"}
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -278,6 +311,16 @@ def without_members(entries: list[Entry]) -> None:
         of_a_later_form,
         of_an_unknown_kind,
         without_members,
+        without_a_time,
+        *(saying(created_at=value) for value in (None, 5, "", "\x1b[31mred", "2026-03-02T12:00:00", [], {})),
+        *(saying(created_at=value) for value in ("0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-14:00")),
+        *(saying(database=value) for value in (None, "sqlite", {}, {"kind": None}, {"kind": ["sqlite"]})),
+        *(saying(members=value) for value in ({}, "x", [None], [[]], [{}])),
+        *(with_member(size=value) for value in (None, "500", 500.0, True, -1, 1e999, 10**4000, 1 << 61)),
+        *(with_member(name=value) for value in (None, 5, [], "database.dump", "\x1b[31mred")),
+        *(with_member(sha256=value) for value in (None, 5, "", "A" * 64)),
+        *(written(content) for content in (b"", b"[]", b"null", b"\xff", b'{"a":' * 100_000, b"[" * 100_000)),
+        with_holes,
     ],
 )
 def test_what_was_forged_is_refused_and_nothing_is_written_outside(
@@ -290,10 +333,41 @@ def test_what_was_forged_is_refused_and_nothing_is_written_outside(
 
     told = refusal(file, inner)
 
+    assert told.message.isprintable()
     assert told.reason in ("backup_damaged", "backup_newer")
     after = {path for path in tmp_path.rglob("*") if "unpacked" not in path.parts}
     assert after == before
     assert all(path.is_file() or path.is_dir() for path in (inner / "unpacked").rglob("*"))
+
+
+def test_what_needs_more_room_than_there_is_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    file = forge(tmp_path, with_member(size=1 << 59))
+
+    with pytest.raises(UnavailableError, match=r"576,460,752,303\.[0-9] MB, and the disk of .* free") as told:
+        unpack(file, tmp_path)
+
+    assert told.value.reason == "backup_io"
+    assert files_of(tmp_path / "unpacked") == {}
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_header_that_claims_to_be_endless_is_not_read(tmp_path: Path, kind: bytes) -> None:
+    header = tarfile.TarInfo("pax")
+    header.type, header.size = kind, 1 << 33
+    file = tmp_path / "a.tar"
+    file.write_bytes(header.tobuf(tarfile.GNU_FORMAT))
+    with file.open("r+b") as handle:
+        handle.truncate(1 << 34)
+
+    assert "claims" in refusal(file, tmp_path).message
+
+
+def test_headers_within_headers_end_in_one_sentence(tmp_path: Path) -> None:
+    header = tarfile.TarInfo("x")
+    header.type = tarfile.XGLTYPE
+    (tmp_path / "a.tar").write_bytes(header.tobuf(tarfile.GNU_FORMAT) * 5_000)
+
+    assert refusal(tmp_path / "a.tar", tmp_path).reason == "backup_damaged"
 
 
 def test_a_file_that_is_no_backup_says_so(tmp_path: Path) -> None:
