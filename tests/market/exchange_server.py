@@ -55,6 +55,7 @@ class Fault:
     hang_seconds: float = 0.0
     reset: bool = False
     replaces_date: bool = False
+    endless: bool = False
 
 
 def _refusal(name: str, status: int, code: int, message: str, retry_after: str | int | None) -> Fault:
@@ -106,6 +107,16 @@ def hang(seconds: float = 30.0) -> Fault:
 def reset() -> Fault:
     """The connection is reset instead of answered."""
     return Fault("reset", reset=True)
+
+
+def endless() -> Fault:
+    """An answer that never ends, in pieces."""
+    return Fault("endless", endless=True)
+
+
+def redirect(url: str, status: int = 302) -> Fault:
+    """Another address that shall be asked instead."""
+    return Fault("redirect", status, {"Location": url}, body="")
 
 
 def plain_text(body: str, content_type: str = "application/json") -> Fault:
@@ -203,6 +214,7 @@ class LocalExchange:
         self.requests: list[Request] = []
         self.repeats_border = False
         self.tells_date = True
+        self.endless_bytes = 0
         self.faults_at_random: list[Fault] = []
         self.fault_rate = 0.0
         self._seed = seed
@@ -220,6 +232,11 @@ class LocalExchange:
     def url(self) -> str:
         """The address to override the exchange's with."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it answers no more."""
+        return self._stopped.is_set()
 
     def start(self) -> Self:
         """Answer from now on."""
@@ -492,6 +509,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.resetting.add(self.connection)
             self.close_connection = True
             return
+        if fault and fault.endless:
+            self._send_without_end()
+            return
         if fault and fault.body is not None:
             status, body = fault.status, fault.body.encode()
         else:
@@ -514,6 +534,20 @@ class _Handler(BaseHTTPRequestHandler):
             body = body[: len(body) // 2]
             self.close_connection = True
         self.wfile.write(body)
+
+    def _send_without_end(self) -> None:
+        self.send_response_only(200)
+        self.send_header("Content-Type", "application/json;charset=UTF-8")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.close_connection = True
+        piece = b"100000\r\n" + b" " * 0x100000 + b"\r\n"
+        try:
+            while not self.server.exchange.stopped:
+                self.wfile.write(piece)
+                self.server.exchange.endless_bytes += 0x100000
+        except OSError:
+            return
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Requests are recorded, not printed."""

@@ -183,3 +183,17 @@ def test_a_long_story_is_cut_and_a_cause_is_told_where_the_error_says_nothing() 
 
     assert in_words("binance", error) == "Connect call failed"
     assert len(in_words("binance", ValueError("long " * 500))) == WORDS
+
+
+@given(st.text(max_size=100))
+def test_words_hold_nothing_that_steers_a_terminal_or_turns_text_around(text: str) -> None:
+    words = in_words("binance", ValueError(text))
+
+    assert words
+    assert all(unicodedata.category(letter) not in ("Cc", "Cf") for letter in words)
+
+
+def test_words_keep_what_can_be_read_between_control_characters() -> None:
+    told = "binance GET http://h/x 503 \x1b]0;pwn\x07\x1b[2J\u202e<b>Sorry,\u200b</b>\n\x9bwe are\tback soon\ufeff"
+
+    assert in_words("binance", ValueError(told)) == "503 ]0;pwn[2J Sorry, we are back soon"
