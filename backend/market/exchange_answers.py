@@ -2,6 +2,7 @@
 
 import math
 import re
+import unicodedata
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -172,16 +173,21 @@ def _http_date(text: str) -> datetime | None:
 
 
 def in_words(exchange_id: str, error: BaseException) -> str:
-    """What went wrong, as short as it can be said: no address, no page's markup.
+    """What went wrong, as short as it can be said: no address, no page's markup, nothing that steers a terminal.
 
     >>> in_words("binance", ValueError("binance GET http://x/y?z=1 503 Service Unavailable <html><b>Sorry</b></html>"))
     '503 Service Unavailable Sorry'
     """
     causes = [error, *([error.__cause__] if error.__cause__ else [])]
-    told = (str(one).removeprefix(exchange_id) for one in causes)
+    told = (_plain(str(one)).removeprefix(exchange_id) for one in causes)
     texts = (_MARKUP.sub(" ", _shortened(_ADDRESS.sub(" ", text))) for text in told)
     words = next((text for text in (" ".join(text.split()) for text in texts) if text), type(error).__name__)
     return words if len(words) <= WORDS else words[: WORDS - 1] + "…"
+
+
+def _plain(text: str) -> str:
+    """The text without control and format characters, which only pretend; white space stays."""
+    return "".join(letter for letter in text if letter.isspace() or unicodedata.category(letter) not in ("Cc", "Cf"))
 
 
 def _shortened(text: str) -> str:

@@ -13,6 +13,7 @@ from backend.market import exchange_names as names
 from backend.market.exchange_clock import ExchangeClock, read
 from backend.market.exchange_loop import LoopClosedError, LoopThread
 from backend.market.exchange_restraint import FAILED, RefusedError, Restraint
+from backend.market.exchange_session import guard
 
 Ask: TypeAlias = Callable[[Any], Awaitable[Any]]
 
@@ -173,6 +174,7 @@ class ExchangeClient:
 
 
 async def _within(ask: Ask, ccxt: Any) -> Any:
+    guard(ccxt)
     async with asyncio.timeout(LONGEST_CALL_SECONDS):
         return await ask(ccxt)
 

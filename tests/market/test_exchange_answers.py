@@ -1,6 +1,7 @@
 """What an exchange answers is believed as a whole or not at all; what went wrong is said in few plain words."""
 
 import math
+import unicodedata
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
