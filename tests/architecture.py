@@ -187,7 +187,7 @@ def _all_imports(project: Project) -> Iterator[tuple[Module, ast.stmt, str]]:
             yield module, node, name
 
 
-HEAVY = {"xgboost", "sklearn", "pandas", "scipy", "ccxt", "apprise", "joblib", "httpx2"}
+HEAVY = {"xgboost", "sklearn", "pandas", "scipy", "ccxt", "apprise", "joblib", "httpx2", "aiohttp"}
 
 
 def hidden_imports(project: Project) -> list[str]:

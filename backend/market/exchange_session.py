@@ -14,7 +14,8 @@ class UnfitAnswerError(Exception):
 
 def guard(exchange: Any) -> None:
     """Open the session of a ccxt exchange and let it take fit answers alone; to be called in its event loop."""
-    if exchange.session is not None:
+    opened: Any = exchange.session
+    if opened is not None:
         return
     import aiohttp
 
@@ -38,7 +39,7 @@ def guard(exchange: Any) -> None:
 
     # ccxt makes the connections as it always does; only what becomes of their answers is another matter.
     exchange.open()
-    usual = exchange.session
+    usual: Any = exchange.session
     exchange.session = aiohttp.ClientSession(
         connector=usual.connector, response_class=FitResponse, trust_env=exchange.aiohttp_trust_env
     )
