@@ -157,14 +157,14 @@ class Deliverer:
         return [courier.target for courier in self._couriers]
 
     def begin(self) -> None:
-        """Note whom events go to, where that has changed: whoever is new gets what happens from now on."""
+        """Note who is new, to be told what happens from now on; without a target there is nothing to note."""
         if self._begun:
             return
-        after = self._database.read(queue.known_targets)
-        if set(after or ()) != {target.digest for target in self.targets}:
-            after = self._database.write(queue.change_targets, self.targets, self._clock())
+        after = {digest: place.after for digest, place in self._database.read(queue.known_targets).items()}
+        if any(target.digest not in after for target in self.targets):
+            after = self._database.write(queue.add_targets, self.targets, self._clock())
         for courier in self._couriers:
-            courier.begin((after or {})[courier.target.digest])
+            courier.begin(after[courier.target.digest])
         self._begun = True
 
     def step(self) -> int:

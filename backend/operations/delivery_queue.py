@@ -5,6 +5,7 @@ they begin, so that a crash in the middle counts too.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,30 +37,37 @@ MAY_HAVE_ARRIVED = "It may have arrived, so it is not sent again."
 INTERRUPTED = "The process ended while it was being sent."
 
 
-def known_targets(session: Session) -> dict[str, int] | None:
-    """From which event on each target is told; None where there has never been one.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a target is set, from which event on it is told, and since when another one stands in that place."""
 
-    The audit trail holds it: whom the events go to is a change that somebody made.
+    label: str
+    after: int
+    replaced_at: datetime | None = None
+
+
+def known_targets(session: Session) -> dict[str, Place]:
+    """Every target there has been, by its digest.
+
+    The audit trail holds it: whom the events go to is a change that somebody made. Services with other targets may
+    share the database, so a target stays known when one of them does not name it: one that comes back gets what it
+    missed, as after a restart, and nothing older than a day.
     """
-    detail = _last_change(session)
-    return None if detail is None else {digest: int(first) for digest, first in detail["after_event"].items()}
+    query = select(AuditEntry.at, AuditEntry.detail).where(AuditEntry.action == TARGETS_CHANGED)
+    known: dict[str, Place] = {}
+    for at, detail in session.execute(query.order_by(AuditEntry.id)).all():
+        labels, after = detail["labels"], detail["after_event"]
+        for digest, place in known.items():
+            if place.label in labels.values() and digest not in labels:
+                known[digest] = replace(place, replaced_at=at)
+        known |= {digest: Place(label, int(after[digest])) for digest, label in labels.items()}
+    return known
 
 
-def targets_in_force(session: Session) -> dict[str, str]:
-    """Where each target is set, by its digest."""
-    return {digest: str(label) for digest, label in (_last_change(session) or {}).get("labels", {}).items()}
-
-
-def _last_change(session: Session) -> dict[str, Any] | None:
-    query = select(AuditEntry.detail).where(AuditEntry.action == TARGETS_CHANGED).order_by(AuditEntry.id.desc())
-    return session.scalars(query.limit(1)).one_or_none()
-
-
-def change_targets(session: Session, targets: Sequence[Target], now: datetime) -> dict[str, int]:
+def add_targets(session: Session, targets: Sequence[Target], now: datetime) -> dict[str, int]:
     """Note whom events go to from now on; a target that is new does not get the past."""
-    known = known_targets(session) or {}
-    newest = session.scalars(select(func.max(Event.id))).one() or 0
-    after = {target.digest: known.get(target.digest, newest) for target in targets}
+    known, newest = known_targets(session), newest_event(session)
+    after = {one.digest: known[one.digest].after if one.digest in known else newest for one in targets}
     labels = {target.digest: target.label for target in targets}
     detail = {"after_event": after, "labels": labels}
     audit.append(session, at=now, actor=ACTOR, action=TARGETS_CHANGED, detail=detail)

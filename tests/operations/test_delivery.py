@@ -89,16 +89,50 @@ def test_who_is_told_is_in_the_audit_trail_once_and_without_addresses(office: Of
     assert "127.0.0.1" not in str(entry)
 
 
-def test_a_target_that_was_taken_away_and_comes_back_does_not_get_what_was_between(office: Office) -> None:
+def test_a_target_that_comes_back_within_a_day_gets_what_it_missed_and_nothing_older(office: Office) -> None:
     deliverer_of(office, office.with_targets(webhook=True))
     deliverer_of(office, office.settings)
-    office.tell("between")
+    office.tell("too long ago")
+    office.clock.advance(hours=23)
+    between = office.tell("between")
+    office.clock.advance(hours=2)
     back = deliverer_of(office, office.with_targets(webhook=True))
-    event_id = office.tell("after")
+    after = office.tell("after")
 
     back.step()
 
+    assert office.receiver.event_ids() == [between, after]
+    assert office.states() == ["failed", "sent", "sent"]
+
+
+@pytest.mark.parametrize("others", [{}, {"people": 1}, {"people": 2}])
+def test_a_service_with_other_targets_or_none_takes_no_event_from_this_ones(office: Office, others: Any) -> None:
+    """The other one starts between this one's end and its next start."""
+    settings = office.with_targets(webhook=True)
+    deliverer_of(office, settings).step()
+    other = deliverer_of(office, office.with_targets(**others))
+    event_id = office.tell("while this one was not there")
+    deliverer_of(office, office.with_targets(**others))
+
+    deliverer_of(office, settings).step()
+    other.step()
+
     assert office.receiver.event_ids() == [event_id]
+    assert len(office.receiver.at("/people/0")) == len(others)
+
+
+def test_services_with_targets_of_their_own_note_them_once_each(office: Office) -> None:
+    for _ in range(3):
+        deliverer_of(office, office.with_targets(webhook=True))
+        deliverer_of(office, office.with_targets(people=1))
+        deliverer_of(office, office.settings)
+
+    entries, _ = office.database.read(audit.list_entries)
+    known = office.database.read(queue.known_targets)
+
+    assert len(entries) == 2
+    assert sorted(place.label for place in known.values()) == ["QT_NOTIFY_URLS, address 1 of 1", "QT_WEBHOOK_URL"]
+    assert all(place.replaced_at is None for place in known.values())
 
 
 def test_what_happened_while_the_service_was_down_is_told_when_it_is_back(office: Office) -> None:

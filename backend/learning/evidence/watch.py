@@ -23,7 +23,7 @@ from backend.learning.evidence.doctor.facts import Facts
 from backend.learning.evidence.doctor.readings import read_damaged, read_live
 from backend.learning.evidence.status import active_model, market_state, refused
 from backend.learning.versions.serving import Serving
-from backend.models import AIModelVersion, AITrainingSample, Alarm, Delivery, Feed, JobRun, Strategy
+from backend.models import AIModelVersion, AITrainingSample, Alarm, Delivery, Event, Feed, JobRun, Strategy
 from backend.operations import delivery_queue, runs
 from backend.operations.alarms import close_alarm, open_alarms, raise_alarm
 from backend.operations.codes import CATALOGUE_OF_CODES, Code, Severity
@@ -52,6 +52,8 @@ STAYS_OPEN = timedelta(minutes=10)
 ANOTHER_SAYS_SO = timedelta(minutes=5)
 FORGOTTEN_AFTER = timedelta(days=1)
 TROUBLED_AFTER_ATTEMPTS = 3
+# Longer than from one night's events to the next one's, so that a target in use is never forgotten between them.
+UNUSED_AFTER = timedelta(hours=36)
 
 Key: TypeAlias = tuple[Code, str]
 
@@ -105,7 +107,7 @@ def look_at_files(session: Session, serving: Serving) -> dict[str, Files]:
 def conditions(session: Session, service: WatchService, files: Mapping[str, Files]) -> dict[Key, Found]:
     """What holds now, by code and subject."""
     now, alarms = service.clock(), _watched(session)
-    found = _failing_targets(session)
+    found = _failing_targets(session, now)
     for name in sorted({*session.scalars(select(Strategy.name)), *session.scalars(select(Feed.strategy))}):
         facts = _facts(session, service, name, files.get(name), now)
         for code, check in CHECKS.items():
@@ -227,24 +229,38 @@ def _live(session: Session, name: str) -> dict[str, Any] | None:
     return read_live(session, name) if suspect else None
 
 
-def _failing_targets(session: Session) -> dict[Key, Found]:
-    """Targets in force that the newest events did not reach, with how many."""
-    newest = session.scalars(select(Delivery).order_by(Delivery.id.desc()).limit(NEWEST_DELIVERIES)).all()
+def _failing_targets(session: Session, now: datetime) -> dict[Key, Found]:
+    """Targets that the newest events did not reach, with how many, whichever service they are of.
+
+    Its deliveries say that a target is in use: one that is not tried any more, or not since another took its place in
+    the settings, is forgotten.
+    """
+    query = select(Delivery, Event.at).join(Event, Event.event_id == Delivery.event_id)
+    newest = session.execute(query.order_by(Delivery.id.desc()).limit(NEWEST_DELIVERIES)).all()
+    known = delivery_queue.known_targets(session) if any(_is_troubled(one) for one, _ in newest) else {}
     found = {}
-    for digest, label in delivery_queue.targets_in_force(session).items():
-        judged = [one for one in newest if one.target == digest and (one.state == "sent" or _is_troubled(one))]
-        failed = list(takewhile(_is_troubled, judged))
-        if failed:
+    for digest, place in known.items():
+        judged = [
+            (one, at) for one, at in newest if one.target == digest and (one.state == "sent" or _is_troubled(one))
+        ]
+        failed = [one for one, _ in takewhile(lambda told: _is_troubled(told[0]), judged)]
+        unused_before = max(now - UNUSED_AFTER, place.replaced_at or now - UNUSED_AFTER)
+        if failed and judged[0][1] > unused_before:
             name = f"{failed[0].channel}:{digest[:8]}"
-            events = "newest event" if len(failed) == 1 else f"newest {len(failed)} events"
-            found[Code.DELIVERY_FAILING, name] = Found(
-                strategy=None,
-                severity=CATALOGUE_OF_CODES[Code.DELIVERY_FAILING].severity,
-                detail=f"The {events} did not reach {label}. {failed[0].last_error}",
-                evidence={"target": name, "setting": label, "failed": len(failed), "event_id": failed[0].event_id},
-                remedy=CATALOGUE_OF_CODES[Code.DELIVERY_FAILING].remedy,
-            )
+            found[Code.DELIVERY_FAILING, name] = _unreached(name, place.label, failed)
     return found
+
+
+def _unreached(name: str, label: str, failed: list[Delivery]) -> Found:
+    """That a target got none of these, the newest first."""
+    about, events = CATALOGUE_OF_CODES[Code.DELIVERY_FAILING], f"newest {len(failed)} events"
+    return Found(
+        strategy=None,
+        severity=about.severity,
+        detail=f"The {events if len(failed) > 1 else 'newest event'} did not reach {label}. {failed[0].last_error}",
+        evidence={"target": name, "setting": label, "failed": len(failed), "event_id": failed[0].event_id},
+        remedy=about.remedy,
+    )
 
 
 def _is_troubled(delivery: Delivery) -> bool:

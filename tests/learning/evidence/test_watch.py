@@ -372,7 +372,7 @@ def deliver(tower: Tower, state: str, attempts: int, error: str | None = None) -
 
 @pytest.mark.parametrize(("state", "attempts"), [("failed", 1), ("failed", 5), ("waiting", 3), ("sending", 4)])
 def test_a_target_that_is_not_reached_is_alarmed_about_until_it_is(tower: Tower, state: str, attempts: int) -> None:
-    tower.database.write(queue.change_targets, [TARGET], NOW)
+    tower.database.write(queue.add_targets, [TARGET], NOW)
     deliver(tower, "sent", 1)
     tower.look_without_writing()
     deliver(tower, state, attempts, "It answered 503.")
@@ -390,7 +390,7 @@ def test_a_target_that_is_not_reached_is_alarmed_about_until_it_is(tower: Tower,
 
 @pytest.mark.parametrize(("state", "attempts"), [("waiting", 2), ("sending", 1), ("failed", 0)])
 def test_one_more_attempt_or_an_event_that_was_too_old_is_no_alarm(tower: Tower, state: str, attempts: int) -> None:
-    tower.database.write(queue.change_targets, [TARGET], NOW)
+    tower.database.write(queue.add_targets, [TARGET], NOW)
     deliver(tower, state, attempts)
 
     tower.look_without_writing()
@@ -398,15 +398,51 @@ def test_one_more_attempt_or_an_event_that_was_too_old_is_no_alarm(tower: Tower,
     assert tower.open() == []
 
 
-def test_a_target_that_was_taken_away_is_no_alarm_any_more(tower: Tower) -> None:
-    tower.database.write(queue.change_targets, [TARGET], NOW)
+def test_a_failing_target_stays_alarmed_about_from_night_to_night_and_an_unused_one_is_forgotten(tower: Tower) -> None:
+    tower.database.write(queue.add_targets, [TARGET], NOW)
     deliver(tower, "failed", 5, "It answered 503.")
     tower.look()
-    tower.database.write(queue.change_targets, [], NOW)
+    tower.time += timedelta(hours=26)
+    tower.look_without_writing()
+    assert tower.open() == [("delivery_failing", "webhook:dddddddd")]
+    tower.time += timedelta(hours=10)
 
     tower.look()
 
     assert tower.open() == []
+
+
+OTHERS = replace(TARGET, digest="e" * 64, label="QT_NOTIFY_URLS, address 1 of 1")
+
+
+@pytest.mark.parametrize("targets", [[TARGET, OTHERS], [OTHERS, TARGET]])
+def test_a_failing_target_is_alarmed_about_though_another_service_has_others(
+    tower: Tower, targets: list[Target]
+) -> None:
+    for target in targets:
+        tower.database.write(queue.add_targets, [target], NOW)
+    deliver(tower, "failed", 5, "It answered 503.")
+
+    tower.look()
+
+    (alarm,) = tower.database.read(list_alarms)[0]
+    assert alarm["detail"] == "The newest event did not reach QT_WEBHOOK_URL. It answered 503."
+
+
+def test_one_that_was_corrected_is_no_alarm_any_more_unless_somebody_still_tries_the_old_one(tower: Tower) -> None:
+    tower.database.write(queue.add_targets, [TARGET], NOW)
+    deliver(tower, "failed", 5, "It answered 503.")
+    tower.look()
+    corrected = replace(TARGET, digest="c" * 64)
+    tower.database.write(queue.add_targets, [corrected], tower.time + timedelta(minutes=1))
+    tower.time += timedelta(minutes=2)
+
+    tower.look()
+    assert tower.open() == []
+
+    deliver(tower, "failed", 5, "It answered 503.")
+    tower.look()
+    assert tower.open() == [("delivery_failing", "webhook:dddddddd")]
 
 
 def test_what_waits_for_nobody_is_given_up(tower: Tower) -> None:
