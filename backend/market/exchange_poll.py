@@ -47,7 +47,7 @@ class Line:
         if since is None:
             log.warning("%s is not answered: %s", self.symbol, error.message)
         self.failures += 1
-        self.asked = Asked(self.asked.answered_at, their_now if since is None else since, their_now)
+        self.asked = Asked(self.asked.answered_at, their_now if since is None else since, their_now, self.failures)
         # Soon enough for the next round.
         longest = max(self.pages.series.length_ms / 2_000, SHORTEST_BACKOFF_SECONDS)
         self.retry = Pause(now, max(min(FAILED.after(self.failures), longest), error.retry_after_seconds))

@@ -14,17 +14,20 @@ LONGEST_GRACE_MS = 10_000
 SHORTEST_PATIENCE_MS, LONGEST_PATIENCE_MS = 3_000, 30_000
 REMEMBERED = 1_000
 """How many candles of a symbol are remembered, so that what was given before is known again."""
+FEWEST_FAILURES = 3
+"""So often a symbol is asked in vain before rounds are taken without it: one cut answer is nothing."""
 
 Known = dict[str, dict[int, Bar]]
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """How a symbol's requests fare: the exchange's time at its last whole answer, or since when they fail."""
+    """How a symbol's requests fare: when it was last answered whole, or since when they fail and how often."""
 
     answered_at: int | None = None
     failing_since: int | None = None
     failed_at: int = 0
+    failures: int = 0
 
 
 class RoundBook:
@@ -100,7 +103,8 @@ class RoundBook:
         if fares.failing_since is not None:
             # However long it has failed, each round gives it one more chance, or a moment.
             tried = max(fares.failed_at, now - self._grace) >= close
-            return tried and now >= fares.failing_since + self._patience
+            patient = fares.failures >= FEWEST_FAILURES and now >= fares.failing_since + self._patience
+            return tried and patient
         return fares.answered_at is not None and fares.answered_at >= close + self._grace
 
 

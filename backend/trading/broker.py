@@ -88,6 +88,13 @@ class PaperBroker:
             elif booked.position.state == "open" and opened_at >= booked.position.expires_at:
                 self.overdue.append(symbol)
 
+    def leave_late(self, symbol: str, opened_at: datetime, bar: Bar) -> None:
+        """End the symbol's position inside a candle that came after later rounds; nothing is entered by it."""
+        booked = self._book.get(symbol)
+        entered = booked.position.entry_time if booked is not None else None
+        if booked is not None and entered is not None and entered <= opened_at and booked.position.state == "open":
+            self._leave(booked, opened_at, bar)
+
     def _fill(self, booked: _Booked, opened_at: datetime, bar: Bar | None, *, fresh: bool) -> None:
         position = booked.position
         expired = opened_at >= position.expires_at or not fresh

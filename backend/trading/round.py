@@ -31,7 +31,7 @@ from backend.trading.broker import PaperBroker, Signal
 from backend.trading.context import TraderContext, policy_of
 from backend.trading.exits import barriers
 from backend.trading.feed_state import Taken, say_round
-from backend.trading.late import append_late
+from backend.trading.late import append_late, leave_by
 from backend.trading.resume import resume, windows_of
 from backend.trading.windows import Seen, look
 
@@ -94,17 +94,20 @@ class Trader:
         return results
 
     def take_late(self, late: Mapping[str, Candles]) -> int:
-        """Store candles whose round was taken without them and see them from now on; how many were new."""
-        context = self._context
-        if not late:
-            return 0
-        new = context.database.write(
-            append_late, self.feed, self._market, late, settings=context.settings, now=context.clock()
-        )
+        """Store candles whose round was taken without them, leave by them, see them from now on; how many were new."""
+        new = self._context.database.write(self._store_late, late) if late else 0
         if new:
             self._outdated = True
             self._reload()
         return new
+
+    def _store_late(self, session: Session, late: Mapping[str, Candles]) -> int:
+        context, now = self._context, self._context.clock()
+        if context.guard is not None:
+            context.guard(session)
+        new = append_late(session, self.feed, self._market, late, settings=context.settings, now=now)
+        leave_by(PaperBroker(session, session.get_one(Strategy, context.strategy), self._terms, now), new)
+        return sum(map(len, new.values()))
 
     def _reload(self) -> None:
         """See what the store holds up to the last round."""

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.market.exchange_rounds import (
+    FEWEST_FAILURES,
     LONGEST_GRACE_MS,
     LONGEST_PATIENCE_MS,
     REMEMBERED,
@@ -160,7 +161,7 @@ def test_a_symbol_that_fails_is_waited_for_as_long_again_after_it_began_to(lengt
     rounds = book("A", "B", last=0, length=length)
     rounds.add("A", {0: bar("A", 0)})
     began = length + 90_000
-    fails = {"B": Asked(answered_at=FAR, failing_since=began)}
+    fails = {"B": Asked(answered_at=FAR, failing_since=began, failures=FEWEST_FAILURES)}
 
     assert rounds.waiting(began, fails) == patience
     assert rounds.take(began + patience - 1, fails) is None
@@ -173,13 +174,26 @@ def test_a_symbol_that_has_failed_for_long_has_one_more_chance_or_a_moment_in_ea
     long_ago = due - LONGEST_PATIENCE_MS
 
     for fails, now in [
-        (Asked(failing_since=long_ago, failed_at=due), due),
-        (Asked(failing_since=long_ago, failed_at=due - 1), due + LONGEST_GRACE_MS),
+        (Asked(failing_since=long_ago, failed_at=due, failures=FEWEST_FAILURES), due),
+        (Asked(failing_since=long_ago, failed_at=due - 1, failures=FEWEST_FAILURES), due + LONGEST_GRACE_MS),
     ]:
         rounds = book("A", "B")
         rounds.add("A", bars("A", 0))
-        assert rounds.take(now - 1, {"B": Asked(failing_since=long_ago, failed_at=due - 1)}) is None
+        assert (
+            rounds.take(now - 1, {"B": Asked(failing_since=long_ago, failed_at=due - 1, failures=FEWEST_FAILURES)})
+            is None
+        )
         assert rounds.take(now, {"B": fails}) is not None
+
+
+def test_no_round_is_taken_without_a_symbol_that_was_asked_in_vain_only_once_or_twice() -> None:
+    """However fast the market's clock runs: after an outage a single cut answer must not lose a whole backlog."""
+    rounds = book("A", "B")
+    rounds.add("A", bars("A", 0, 1, 2))
+    fails = Asked(failing_since=0, failed_at=FAR, failures=FEWEST_FAILURES - 1)
+
+    assert rounds.take(FAR, {"B": fails}) is None
+    assert rounds.take(FAR, {"B": Asked(failing_since=0, failed_at=FAR, failures=FEWEST_FAILURES)}) is not None
 
 
 def test_nothing_waits_where_nothing_came() -> None:

@@ -245,3 +245,40 @@ def test_while_another_process_trades_this_one_only_waits(live: LiveDesk) -> Non
     live.wait(30)
     other.turn()
     assert live.desk.rows("select holder from leases where name = 'trader:default'") == [("elsewhere:1:x",)]
+
+
+def test_a_position_is_left_inside_candles_that_came_late_as_it_would_have_been_in_time(
+    live: LiveDesk, open_desk: Any
+) -> None:
+    """AAAUSDT answers nothing for twenty minutes while BBBUSDT does: stop, target and horizon are not put off."""
+    undisturbed = LiveDesk(open_desk_like(live, open_desk), FakeExchange())
+    for one in (live, undisturbed):
+        one.activate()
+        one.serving.model.score = 1.0
+        one.loop.turn()
+        one.minutes(2)
+        one.serving.model.score = 0.0
+    live.exchange.hidden = {("AAAUSDT", OPENING + n * MINUTE) for n in range(3, 23)}
+    for one in (live, undisturbed):
+        one.minutes(20)
+    live.exchange.hidden = set()
+    for one in (live, undisturbed):
+        one.minutes(2)
+
+    left = "select symbol, entry_time, exit_time, exit_reason, realized_pnl from trade_logs order by 1, 2"
+    assert {symbol for symbol, *_ in live.desk.rows(left)} == {"AAAUSDT", "BBBUSDT"}
+    assert live.desk.rows(left) == undisturbed.desk.rows(left)
+
+
+def test_a_late_candle_enters_nothing(live: LiveDesk) -> None:
+    live.activate()
+    live.serving.model.score = 1.0
+    live.exchange.hidden = {("AAAUSDT", OPENING + MINUTE)}
+    live.loop.turn()
+    live.minutes(1)
+    live.serving.model.score = 0.0
+    live.exchange.hidden = set()
+    live.minutes(3)
+
+    entered = dict(live.desk.rows("select symbol, entry_time from positions where entry_time is not null"))
+    assert entered["BBBUSDT"] < entered["AAAUSDT"]
