@@ -36,11 +36,16 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The last round of a transaction: whether anything was decided, and whose position waits for a candle to leave."""
+    """The last round of a transaction, and whether anything was decided in it.
+
+    ``overdue`` are symbols whose position waits for a candle to leave by, ``dark`` those that have told none for longer
+    than a market may be silent.
+    """
 
     one: CandleRound
     decided: bool
     overdue: tuple[str, ...] = ()
+    dark: tuple[str, ...] = ()
 
 
 def say(session: Session, strategy: str, source: str, state: str, *, now: datetime, detail: str | None = None) -> None:
@@ -74,7 +79,7 @@ def say_round(session: Session, row: FeedRow, feed: Feed, taken: Taken, *, now: 
     """Say that the round was taken; a fresh one ends a silence, one from long ago only shortens it."""
     row.market_time, row.updated_at, row.clock_offset_seconds = taken.one.close_time, now, feed.clock_offset_seconds
     if taken.one.fresh:
-        row.state, row.detail = "running" if taken.decided else "warming", _overdue(taken.overdue)
+        row.state, row.detail = "running" if taken.decided else "warming", _lacking(taken)
         close_alarm(session, Code.MARKET_FEED_STALE, row.strategy, at=now)
     else:
         row.state, row.detail = STALE if row.state == STALE else "running", CATCHING_UP
@@ -107,10 +112,18 @@ def say_symbols(session: Session, strategy: str, feed: Feed, *, now: datetime) -
     return sentence
 
 
-def _overdue(symbols: Sequence[str]) -> str | None:
-    if not symbols:
-        return None
-    return f"No candle of {', '.join(symbols)} comes, where a position should have been left; the next one ends it."
+def _lacking(taken: Taken) -> str | None:
+    """Whose candles are missed, and what that holds up."""
+    told = []
+    if taken.overdue:
+        told.append(
+            f"No candle of {', '.join(taken.overdue)} comes, where a position should have been left; the next one ends"
+            " it."
+        )
+    quiet = [symbol for symbol in taken.dark if symbol not in taken.overdue]
+    if quiet:
+        told.append(f"No candle of {', '.join(quiet)} comes any more; nothing is decided on it until one does.")
+    return " ".join(told) or None
 
 
 def _unknown(source: str, unknown: Sequence[str], known: Sequence[str]) -> str:

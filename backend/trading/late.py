@@ -1,6 +1,7 @@
 """Candles that came after their round had been taken: stored, priced with and left by, never decided on."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
@@ -11,11 +12,13 @@ from ai_engine.candles import Candles
 from backend.clock import from_ms
 from backend.learning.decisions.prices import markets_of
 from backend.learning.decisions.settle import PriceSpan, Settling, settle_candles
+from backend.learning.evidence.status import stale_after
 from backend.market import candles as store
-from backend.market.feed import Feed
+from backend.market.feed import CandleRound, Feed
 from backend.models import Strategy
 from backend.settings import Settings
 from backend.trading.broker import PaperBroker
+from backend.trading.context import Terms, TraderContext
 
 
 def append_late(
@@ -32,6 +35,33 @@ def append_late(
         if market in markets:
             settle_candles(session, Settling(strategy, settings, markets, now), spans)
     return new
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a trader stands: what it works with, the market its candles are stored under, and its terms."""
+
+    context: TraderContext
+    market: str
+    terms: Terms
+
+
+def take_late(session: Session, place: Place, late: Mapping[str, Candles]) -> int:
+    """Store late candles and end positions inside those that are new; how many these were."""
+    context, now = place.context, place.context.clock()
+    if context.guard is not None:
+        context.guard(session)
+    new = append_late(session, context.feed, place.market, late, settings=context.settings, now=now)
+    leave_by(PaperBroker(session, session.get_one(Strategy, context.strategy), place.terms, now), new)
+    return sum(map(len, new.values()))
+
+
+def dark_symbols(session: Session, feed: Feed, market: str, one: CandleRound) -> tuple[str, ...]:
+    """The market's symbols that have told no candle for longer than a market may be silent."""
+    missing = [symbol for symbol in feed.symbols if symbol not in one.candles]
+    newest = {symbol: store.last_close_time(session, market, feed.timeframe, [symbol]) for symbol in missing}
+    silent = stale_after(feed.timeframe)
+    return tuple(symbol for symbol, last in newest.items() if last is None or one.close_time - last > silent)
 
 
 def leave_by(broker: PaperBroker, new: Mapping[str, Candles]) -> None:

@@ -31,7 +31,7 @@ from backend.trading.broker import PaperBroker, Signal
 from backend.trading.context import TraderContext, policy_of
 from backend.trading.exits import barriers
 from backend.trading.feed_state import Taken, say_round
-from backend.trading.late import append_late, leave_by
+from backend.trading.late import Place, dark_symbols, take_late
 from backend.trading.resume import resume, windows_of
 from backend.trading.windows import Seen, look
 
@@ -95,19 +95,12 @@ class Trader:
 
     def take_late(self, late: Mapping[str, Candles]) -> int:
         """Store candles whose round was taken without them, leave by them, see them from now on; how many were new."""
-        new = self._context.database.write(self._store_late, late) if late else 0
+        place = Place(self._context, self._market, self._terms)
+        new = self._context.database.write(take_late, place, late) if late else 0
         if new:
             self._outdated = True
             self._reload()
         return new
-
-    def _store_late(self, session: Session, late: Mapping[str, Candles]) -> int:
-        context, now = self._context, self._context.clock()
-        if context.guard is not None:
-            context.guard(session)
-        new = append_late(session, self.feed, self._market, late, settings=context.settings, now=now)
-        leave_by(PaperBroker(session, session.get_one(Strategy, context.strategy), self._terms, now), new)
-        return sum(map(len, new.values()))
 
     def _reload(self) -> None:
         """See what the store holds up to the last round."""
@@ -162,7 +155,8 @@ class Trader:
         now = _recorded_at(context, rounds[-1])
         broker = PaperBroker(session, strategy, self._terms, now)
         results = [self._one(session, broker, one, answer) for one, answer in zip(rounds, answers, strict=True)]
-        taken = Taken(rounds[-1], decided=any(answers), overdue=tuple(sorted(broker.overdue)))
+        dark = dark_symbols(session, self.feed, self._market, rounds[-1])
+        taken = Taken(rounds[-1], decided=any(answers), overdue=tuple(sorted(broker.overdue)), dark=dark)
         say_round(session, feed, self.feed, taken, now=context.clock())
         return results
 

@@ -282,3 +282,16 @@ def test_a_late_candle_enters_nothing(live: LiveDesk) -> None:
 
     entered = dict(live.desk.rows("select symbol, entry_time from positions where entry_time is not null"))
     assert entered["BBBUSDT"] < entered["AAAUSDT"]
+
+
+def test_a_symbol_whose_candles_stay_away_is_named_until_they_come(live: LiveDesk) -> None:
+    live.loop.turn()
+    live.exchange.hidden = {("AAAUSDT", OPENING + n * MINUTE) for n in range(1, 8)}
+    said = []
+    for _ in range(9):
+        live.minutes(1)
+        said.append(live.desk.rows("select detail from feeds")[0][0])
+
+    assert said[:4] == [None] * 4
+    assert said[4:7] == ["No candle of AAAUSDT comes any more; nothing is decided on it until one does."] * 3
+    assert said[7:] == [None] * 2
