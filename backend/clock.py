@@ -30,13 +30,13 @@ def from_iso(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text} has no offset")
-    return in_utc(moment)
+    return to_utc(moment)
 
 
-def in_utc(moment: datetime) -> datetime:
+def to_utc(moment: datetime) -> datetime:
     """The same time in UTC; ValueError for the first and last hours of the calendar, which UTC may not have.
 
-    >>> in_utc(datetime.fromisoformat("0001-01-01T00:00:00+01:00"))
+    >>> to_utc(datetime.fromisoformat("0001-01-01T00:00:00+01:00"))
     Traceback (most recent call last):
     ValueError: lies outside the years 1 to 9999 in UTC
     """

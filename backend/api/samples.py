@@ -32,7 +32,8 @@ UNSTORABLE = "A text in the row holds a NUL character or half of a surrogate pai
     response_model=SampleList,
     responses={
         200: {
-            "description": "A page of samples; with `Accept: text/csv` all that match, or `limit` of them, as CSV.",
+            "description": "A page of samples; with `Accept: text/csv` all that match, or `limit` of them, as CSV:"
+            " data, not a spreadsheet, with every text as it was sent, also one that begins like a formula.",
             "content": {CSV: {"schema": {"type": "string"}}},
         },
         **problems("unknown_strategy", "unknown_version"),
@@ -89,6 +90,8 @@ def _import(session: Session, context: AppContext, strategy: str, rows: list[obj
         "rejected": result.rejected,
         "strategy": strategy,
         "strategy_created": result.strategy_created,
+        "strategy_begun": result.strategy_begun,
+        "warnings": result.warnings,
     }
 
 

@@ -109,7 +109,7 @@ def _read_mapping(path: Path) -> dict[str, Any]:
         told = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except OSError as error:
         raise InvalidInputError(f"{path} cannot be read: {error.strerror}.", field="mapping") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"{path} is neither TOML nor JSON: {error}.", field="mapping") from error
     known = {one.name for one in fields(CsvOptions)} - {"mapping"}
     if not isinstance(told, dict) or (unknown := sorted(set(told) - known)):
@@ -124,10 +124,10 @@ def _plain(name: str, value: Any, path: Path) -> Any:
         return [f"{key}={text}" for key, text in value.items()]
     if name == "features" and isinstance(value, list):
         return ",".join(map(str, value))
-    if name == "candles":
-        return [value] if isinstance(value, str) else list(value)
+    if name == "candles" and isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return value
     if not isinstance(value, str) or name in ("map", "set"):
         raise InvalidInputError(
             f"{path}: {name} must be {'a table' if name in ('map', 'set') else 'text'}.", field=name
         )
-    return value
+    return [value] if name == "candles" else value

@@ -197,6 +197,15 @@ def test_an_empty_csv_export_still_has_its_head(client: TestClient) -> None:
     assert answer.text.strip().split(",") == KEYS
 
 
+@pytest.mark.parametrize("said", ['=HYPERLINK("http://x","y")', "+1", "-1", "@x", 'a "b", c', "'=1"])
+def test_the_csv_export_is_data_and_repeats_every_text_as_it_was_sent(client: TestClient, said: str) -> None:
+    post(client, {**closed_samples(1)[0], "exit_reason": said})
+
+    answer = client.get("/ai/training-samples", headers={"Accept": "text/csv"})
+
+    assert [line["exit_reason"] for line in read_csv(answer.text)] == [said]
+
+
 TINY = {"entry_price": 1e-200, "exit_price": 1.1e-200, "quantity": 1e-200}
 HUGE = {"entry_price": 1e200, "exit_price": 1.1e200, "quantity": 1e200}
 

@@ -187,7 +187,14 @@ def test_what_is_said_may_stand_in_a_file(migrated: Any, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("timezne = 'UTC'", "holds timezne"), ("a = ", "neither TOML nor JSON"), ("map = 'x'", "map must be a table")],
+    [
+        ("timezne = 'UTC'", "holds timezne"),
+        ("a = ", "neither TOML nor JSON"),
+        ("map = 'x'", "map must be a table"),
+        ("candles = 5", "candles must be text"),
+        ("candles = [5]", "candles must be text"),
+        (f"a = {'[' * 100_000}", "neither TOML nor JSON"),
+    ],
 )
 def test_a_mapping_that_cannot_be_used_is_one_sentence(migrated: Any, tmp_path: Path, content: str, said: str) -> None:
     (tmp_path / "m.toml").write_text(content)
@@ -196,6 +203,31 @@ def test_a_mapping_that_cannot_be_used_is_one_sentence(migrated: Any, tmp_path: 
 
     assert (answer.code, answer.out) == (1, "")
     assert said in answer.err
+
+
+def test_a_mapping_that_is_json_without_end_is_one_sentence(migrated: Any, tmp_path: Path) -> None:
+    (tmp_path / "m.json").write_text("[" * 100_000)
+
+    answer = migrated("import", write(tmp_path, []), "--mapping", tmp_path / "m.json")
+
+    assert (answer.code, answer.out, answer.err.count("\n")) == (1, "", 1)
+    assert "neither TOML nor JSON" in answer.err
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-14:00"])
+@pytest.mark.parametrize("place", [2, 3])
+def test_a_time_that_utc_cannot_say_costs_its_own_line_only(
+    migrated: Any, tmp_path: Path, moment: str, place: int
+) -> None:
+    rows = [as_cells(row) for row in trades()[:3]]
+    rows[1][place] = moment
+
+    told = migrated("import", write(tmp_path, rows), "--feature-prefix", "f_", "--json").json
+
+    assert told["accepted"] == 2
+    (refused,) = told["rejected"]
+    assert (refused["index"], refused["line"]) == (1, 3)
+    assert f"{moment!r} lies outside the years 1 to 9999 in UTC" in refused["reason"]
 
 
 @pytest.mark.parametrize(
@@ -209,6 +241,8 @@ def test_a_mapping_that_cannot_be_used_is_one_sentence(migrated: Any, tmp_path: 
         (["--map", "price=Open Price"], 1, "did you mean"),
         (["--timezone", "Oslo"], 1, "Europe/Oslo"),
         (["--encoding", "x"], 1, "--encoding"),
+        (["--encoding", "undefined"], 1, "--encoding"),
+        (["--delimiter", "ab"], 1, "--delimiter"),
         (["--mapping", "none.toml"], 1, "none.toml"),
         (["--candles", "none/*.csv"], 1, "No candle file"),
         (["--strategy", "UPPER", "--feature-prefix", "f_"], 1, "strategy"),

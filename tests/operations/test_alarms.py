@@ -1,6 +1,7 @@
 """Alarms: open once per code and subject, told when they open and when they close, and again after that."""
 
 import threading
+import time
 from collections import Counter
 from datetime import datetime, timedelta
 
@@ -8,13 +9,13 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backend.database import Database
 from backend.models import Alarm, Base, Event
-from backend.operations.alarms import close_alarm, list_alarms, open_alarms, raise_alarm
+from backend.operations.alarms import Condition, close_alarm, list_alarms, open_alarms, raise_alarm
 from backend.operations.codes import CATALOGUE_OF_CODES, Code, Severity
 from backend.operations.events import list_events
 
@@ -187,6 +188,37 @@ def test_so_it_is_on_postgresql_and_the_transactions_that_come_second_live_on(po
     assert (sum(raised), sum(closed), len(raised), len(closed)) == (1, 1, 6, 6)
     assert states(database) == ["raised", "closed"]
     database.close()
+
+
+@pytest.mark.postgres
+def test_who_was_second_by_a_moment_says_the_newest_in_the_alarm_that_is_open(postgres_url: str, now: datetime) -> None:
+    """The second one sees no open alarm, stores its own, and is told that the first one's is there."""
+    first, second = Database(postgres_url), Database(postgres_url)
+    Base.metadata.create_all(first.engine)
+    told: list[bool] = []
+    late = threading.Thread(target=lambda: told.append(sound(second, "default", now, "second")))
+
+    def until_the_second_waits(session: Session) -> None:
+        told.append(raise_alarm(session, SILENT, "default", **quiet("first", now)))
+        session.flush()
+        late.start()
+        waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        deadline = time.monotonic() + 20
+        while session.execute(waiting).scalar_one() == 0 and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    first.write(until_the_second_waits)
+    late.join()
+
+    assert told == [True, False]
+    assert first.read(shown) == [("default", "second")]
+    assert states(first) == ["raised"]
+    first.close()
+    second.close()
+
+
+def quiet(detail: str, at: datetime) -> Condition:
+    return {"strategy": "default", "severity": Severity.WARNING, "detail": detail, "at": at}
 
 
 class Alarms(RuleBasedStateMachine):

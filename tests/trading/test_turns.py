@@ -1,14 +1,16 @@
 """Turn by turn on an exchange: silences are said by the rule, and nobody is asked in a hurry."""
 
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from backend.learning.evidence.status import market_state, trader_trouble
-from backend.market.feed import FeedUnavailableError
+from backend.market.feed import CandleRound, FeedUnavailableError
 from backend.operations.codes import Code
+from backend.trading.role import LEASE_TTL, TraderRole
 from tests.trading.live_desk import HISTORY, MINUTE, OPENING, FakeExchange, LiveDesk, open_desk_like
 
 AWAY = FeedUnavailableError("binance does not answer (ConnectionError).", retry_after_seconds=2.0)
@@ -315,3 +317,37 @@ def test_a_stopped_loop_closes_its_connection_and_leaves_a_thread_that_ended(liv
     assert live.exchange.closed >= 1
     assert live.feed() == ("off", "The service was stopped.")
     assert HISTORY > 500
+
+
+class SlowExchange(FakeExchange):
+    """Answers after longer than a lease lasts; ``meanwhile`` is what happens until then."""
+
+    meanwhile: Callable[[], object] = staticmethod(lambda: None)
+
+    def rounds(self, after: datetime | None, until: datetime | None = None) -> Iterator[CandleRound]:
+        """What had closed when it was asked, told later."""
+        told = list(super().rounds(after, until))
+        self.time += LEASE_TTL + timedelta(seconds=1)
+        self.meanwhile()
+        yield from told
+
+
+def test_an_answer_that_took_longer_than_the_lease_lasts_is_traded_on_all_the_same(live: LiveDesk) -> None:
+    live.exchange = SlowExchange()
+
+    live.begin().turn()
+
+    assert live.desk.rows("select distinct timestamp from ai_training_samples") == [("2026-03-02 08:40:00.000000",)]
+    assert live.feed() == ("running", None)
+
+
+def test_where_another_process_took_the_role_meanwhile_it_alone_trades(live: LiveDesk) -> None:
+    exchange = live.exchange = SlowExchange()
+    other = TraderRole(live.desk.database, "default", live.clock, "another")
+    exchange.meanwhile = other.take
+
+    wait = live.begin().turn()
+
+    assert wait == pytest.approx(5.0)
+    assert live.count("ai_training_samples") == 0
+    assert live.desk.database.write(other.keep) is None

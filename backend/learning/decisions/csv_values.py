@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from backend.clock import to_utc
 from backend.errors import InvalidInputError
 
 POINT, COMMA = "point", "comma"
@@ -122,7 +123,14 @@ def flag(text: str) -> bool:
 
 def moment(text: str, reading: Reading, *, in_utc: bool = False) -> datetime:
     """The time a cell shows, aware: ISO 8601, a Unix time, or a date in figures with a time of day."""
-    bare = text.strip()
+    found = _moment(text.strip(), reading, in_utc=in_utc)
+    try:
+        return to_utc(found)
+    except ValueError as error:
+        raise InvalidInputError(f"{text.strip()[:SHOWN]!r} {error}.") from error
+
+
+def _moment(bare: str, reading: Reading, *, in_utc: bool) -> datetime:
     if bare.isdecimal() and len(bare) in EPOCH_DIGITS:
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(bare) * 10**6 // EPOCH_DIGITS[len(bare)])
     found = _formatted(bare, reading.date_format) if reading.date_format else _in_figures(bare, reading)

@@ -87,7 +87,7 @@ def _encoding(handle: io.BufferedReader | gzip.GzipFile, wanted: str) -> str:
     """The encoding asked for; a mark at the beginning of the file goes before UTF-8."""
     try:
         "".encode(wanted)
-    except LookupError:
+    except (LookupError, UnicodeError):
         raise InvalidInputError(
             f"--encoding {wanted[:40]!r} is not known. Write utf-8, cp1252, latin-1 or utf-16.", field="encoding"
         ) from None
@@ -125,11 +125,11 @@ def _delimiter(text: io.TextIOWrapper, wanted: str | None, path: Path) -> tuple[
     start = text.tell()
     first = text.readline()
     if first.lower().startswith("sep=") and len(first.strip()) <= 5:
-        return first.strip()[4:] or "\t", 1
+        return _checked_delimiter(first.strip()[4:] or "\t"), 1
     head = first + "".join(text.readline() for _ in range(SNIFFED_LINES))
     text.seek(start)
     if wanted is not None:
-        return "\t" if wanted in ("\\t", "tab") else wanted, 0
+        return _checked_delimiter("\t" if wanted in ("\\t", "tab") else wanted), 0
     columns = {mark: _columns(head, mark) for mark in DELIMITERS}
     best = max(DELIMITERS, key=columns.__getitem__)
     if columns[best] < 2:
@@ -140,6 +140,17 @@ def _delimiter(text: io.TextIOWrapper, wanted: str | None, path: Path) -> tuple[
             field="delimiter",
         )
     return best, 0
+
+
+def _checked_delimiter(wanted: str) -> str:
+    """The mark, where the reader can part columns by it."""
+    try:
+        csv.reader((), delimiter=wanted)
+    except (TypeError, ValueError):
+        raise InvalidInputError(
+            f"--delimiter {wanted[:40]!r} parts no columns. Give one sign, such as ';', or tab.", field="delimiter"
+        ) from None
+    return wanted
 
 
 def _columns(head: str, mark: str) -> int:

@@ -51,6 +51,12 @@ def test_what_is_no_number_or_could_be_two_is_refused(text: str, reading: Readin
     assert "\n" not in told.value.message
 
 
+@pytest.mark.parametrize("zone", ["+14:00", "Asia/Tokyo"])
+def test_a_clock_may_show_what_utc_cannot_say(zone: str) -> None:
+    with pytest.raises(InvalidInputError, match="outside the years 1 to 9999"):
+        moment("0001-01-01 00:00", Reading(timezone=read_zone(zone)))
+
+
 def test_a_number_that_could_be_two_says_what_to_say() -> None:
     with pytest.raises(InvalidInputError, match="--decimal comma, or --decimal point"):
         number("1,234", PLAIN)
@@ -166,6 +172,7 @@ def test_a_form_that_is_said_is_the_only_one() -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "yesterday", "2025-13-01 10:00", "2025-11-12 25:00", "Nov 12, 2025", "12.13.2025", "2025-11-12 10:30 XYZ",
+     "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-14:00", "0001-01-01 00:00 +0100",
      "2025-11-12 13:30 PM", "2025-11-12 0:30 am", "2025-02-30", "12345", "2025-11-12 10:30 +99:00"],
 )  # fmt: skip
 def test_what_is_no_time_is_refused(text: str) -> None:

@@ -82,6 +82,20 @@ def test_a_mark_that_is_said_is_the_one(tmp_path: Path) -> None:
         rows(tmp_path, text)
 
 
+@pytest.mark.parametrize("delimiter", ["ab", "", "tabs"])
+def test_what_parts_no_columns_is_refused_in_one_sentence(tmp_path: Path, delimiter: str) -> None:
+    with pytest.raises(InvalidInputError, match="parts no columns") as told:
+        rows(tmp_path, f"{HEAD}\n{LINE}\n", form=Form(Reading(), delimiter=delimiter))
+
+    assert told.value.extra["field"] == "delimiter"
+
+
+@pytest.mark.parametrize("encoding", ["undefined", "rot13", "zip"])
+def test_what_is_no_encoding_of_text_is_refused_in_one_sentence(tmp_path: Path, encoding: str) -> None:
+    with pytest.raises(InvalidInputError, match="is not known"):
+        rows(tmp_path, f"{HEAD}\n{LINE}\n", form=Form(Reading(), encoding))
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_a_files_own_mark_says_its_encoding(tmp_path: Path, encoding: str) -> None:
     assert rows(tmp_path, f"{HEAD},Not\u00e9\n{LINE},\u20ac\n".encode(encoding)) == [ROW]
