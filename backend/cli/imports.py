@@ -1,7 +1,9 @@
 """``qt import``: closed trades of another bot from a JSON or CSV file, batch by batch."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -14,16 +16,17 @@ from ai_engine.candles import Candles
 from backend.api.strict_json import parse, storable
 from backend.cli.assembly import ACTOR, Assembly, assembled
 from backend.cli.import_options import CsvOptions
-from backend.cli.output import JsonOption, answer, print_facts, print_rows, progress_bar
+from backend.cli.import_view import show, show_plan
+from backend.cli.output import JsonOption, answer, progress_bar
 from backend.errors import InvalidInputError
 from backend.learning.decisions.candle_features import complete
+from backend.learning.decisions.csv_columns import ColumnsMissingError, Plan
 from backend.learning.decisions.imports import MAX_ROWS, Earlier, ImportResult, import_samples, try_samples
 from backend.learning.decisions.strategies import DEFAULT, find_strategy
 from backend.learning.decisions.trade_csv import TradeFile, open_trades
 from backend.market.files import FileMarket
 
 UNSTORABLE = "A text in the row holds a NUL character or half of a surrogate pair. Remove it."
-REASONS_TOLD, KINDS_TOLD = 20, 10
 MOST_KEPT = 10_000
 FAR_FUTURE, ALL = datetime(9000, 1, 1, tzinfo=UTC), 2**31
 VARIABLE = re.compile(r"'[^']*'|\"[^\"]*\"|[-+]?\d[\d.,:TZe+-]*")
@@ -31,6 +34,16 @@ NO_FEATURES = (
     "{file} has no feature columns, and a decision without the features it saw teaches nothing. Name them with"
     " --features or --feature-prefix, or give the candles they can be computed from: --candles GLOB."
 )
+
+
+class FeaturesMissingError(InvalidInputError):
+    """The file tells no feature; ``plan`` is what was recognised."""
+
+    missing: tuple[str, ...] = ("features",)
+
+    def __init__(self, file: Path, plan: Plan) -> None:
+        super().__init__(NO_FEATURES.format(file=file), field="features", reason="features_missing")
+        self.plan = plan
 
 
 @dataclass
@@ -42,7 +55,8 @@ class Tally:
     duplicates: int = 0
     refused: int = 0
     far: int = 0
-    created: bool = False
+    begun: dict[str, Any] | None = None
+    warnings: Counter[str] = field(default_factory=Counter)
     rejected: list[dict[str, Any]] = field(default_factory=list)
     kinds: dict[str, dict[str, Any]] = field(default_factory=dict)
     earlier: Earlier = field(default_factory=Earlier)
@@ -75,7 +89,8 @@ class Intake:
         result = self._judge([rows[index] for index in good])
         self.tally.accepted += result.accepted
         self.tally.duplicates += result.duplicates
-        self.tally.created |= result.strategy_created
+        self.tally.begun = self.tally.begun or result.strategy_begun
+        self.tally.warnings.update(result.warnings)
         refused = dict.fromkeys(set(range(len(rows))) - set(good), UNSTORABLE)
         refused |= {good[one["index"]]: one["reason"] for one in result.rejected}
         for index in sorted(refused):
@@ -116,10 +131,24 @@ def import_file(
                 raise typer.BadParameter("is for CSV files; a JSON file names its fields itself", param_hint=given[0])
             _take_json(file, intake, progress)
         else:
-            with open_trades(file, options.wishes, options.form) as trades:
-                plan = _told_plan(trades)
+            with _shown(dry_run and not as_json), open_trades(file, options.wishes, options.form) as trades:
+                plan = {**_told_plan(trades.plan), "delimiter": trades.delimiter}
                 _take_csv(trades, intake, _completing(intake, file, trades, options), progress)
-    answer(_told(intake.tally, plan), as_json, _show)
+    told = _told(intake.tally, plan)
+    answer(told, as_json, show)
+    if told["status"] == "error":
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _shown(wanted: bool) -> Iterator[None]:
+    """Where columns are missing, show first what was made of those that are there."""
+    try:
+        yield
+    except (ColumnsMissingError, FeaturesMissingError) as error:
+        if wanted:
+            show_plan(_told_plan(error.plan), error.missing)
+        raise
 
 
 def _is_json(file: Path) -> bool:
@@ -183,7 +212,7 @@ def _completing(intake: Intake, file: Path, trades: TradeFile, options: CsvOptio
             raise typer.BadParameter("and feature columns: choose one", param_hint="--candles")
         return lambda rows: (rows, {})
     if not options.candles:
-        raise InvalidInputError(NO_FEATURES.format(file=file), field="features", reason="features_missing")
+        raise FeaturesMissingError(file, trades.plan)
     candles = intake.candles(options.candles)
 
     def from_candles(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[int, str]]:
@@ -194,69 +223,29 @@ def _completing(intake: Intake, file: Path, trades: TradeFile, options: CsvOptio
     return from_candles
 
 
-def _told_plan(trades: TradeFile) -> dict[str, Any]:
-    plan = trades.plan
+def _told_plan(plan: Plan) -> dict[str, Any]:
     return {
         "columns": {name: f"{'-' if one.negated else ''}{one.heading}" for name, one in plan.columns.items()},
         "values": dict(plan.constants),
         "features": list(plan.features),
         "not_used": list(plan.unused),
-        "delimiter": trades.delimiter,
     }
 
 
 def _told(tally: Tally, plan: dict[str, Any] | None) -> dict[str, Any]:
     """The answer of ``POST /ai/training-samples``, and beside it what only a file has."""
+    nothing = tally.refused > 0 and not tally.accepted and not tally.duplicates
     told = {
-        "status": "success",
+        "status": "error" if nothing else "success",
         "accepted": tally.accepted,
         "duplicates": tally.duplicates,
         "rejected": sorted(tally.rejected, key=lambda one: one["index"]),
-        "strategy_created": tally.created,
+        "strategy_created": tally.begun is not None,
+        "strategy_begun": tally.begun,
+        "warnings": dict(tally.warnings),
     }
     if plan is not None or tally.dry:
         kinds = sorted(tally.kinds.values(), key=lambda kind: -kind["count"])
         told |= {"dry_run": tally.dry, "rejected_count": tally.refused, "rejected_by_reason": kinds, "file": plan}
         told["far_from_candles"] = tally.far
     return told
-
-
-def _show(told: Mapping[str, Any]) -> None:
-    refused, dry = told["rejected"], told.get("dry_run", False)
-    count = told.get("rejected_count", len(refused))
-    if dry and told["file"]:
-        _show_plan(told["file"])
-    would = "Would be: " if dry else ""
-    print(f"{would}{told['accepted']} accepted, {told['duplicates']} duplicates, {count} refused.")
-    if told.get("far_from_candles"):
-        print(
-            f"{told['far_from_candles']} entry prices lie more than 3 % from the candle before them: check --timezone"
-            " and the symbols, or the features are those of another time."
-        )
-    kinds = told.get("rejected_by_reason") or []
-    if 0 < len(kinds) < count:
-        print("\nReasons, the most frequent first:")
-        rows = [{"count": one["count"], "example": one["example"]} for one in kinds[:KINDS_TOLD]]
-        print_rows(rows, {"count": "rows", "example": "for example"}, "")
-        print("\nThe first of them:")
-    for one in refused[:REASONS_TOLD]:
-        where = f"line {one['line']}" if "line" in one else f"row {one['index']}"
-        print(f"  {where}: {one['reason']}")
-    if count > REASONS_TOLD:
-        print(f"  and {count - REASONS_TOLD} more: --json lists them{' all' if count <= MOST_KEPT else ''}.")
-    if dry:
-        print("Nothing was written. Without --dry-run it is.")
-
-
-def _show_plan(plan: Mapping[str, Any]) -> None:
-    features = plan["features"]
-    shown = ", ".join(features[:8]) + (f" and {len(features) - 8} more" if len(features) > 8 else "")
-    print("Read as:")
-    print_facts(
-        {
-            **{f"  {name}": column for name, column in plan["columns"].items()},
-            **{f"  {name}": f"{value} (every row)" for name, value in plan["values"].items()},
-            "  features": shown or "computed from the candles",
-            "  not used": plan["not_used"] or "no column",
-        }
-    )

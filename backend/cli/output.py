@@ -88,10 +88,10 @@ class Column:
     drop: int = 0
 
 
-def say(sentence: str) -> None:
+def say(sentence: str, style: str = "") -> None:
     """A sentence, broken between words on a terminal and whole in a pipe."""
     screen = console()
-    screen.print(Text(sentence), soft_wrap=not screen.is_terminal)
+    screen.print(Text(sentence, style=style), soft_wrap=not screen.is_terminal)
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str | Column], empty: str) -> None:

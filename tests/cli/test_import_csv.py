@@ -367,3 +367,55 @@ def test_nobody_is_told_of_ten_thousand_refused_lines_one_by_one(migrated: Any, 
     assert told["rejected_by_reason"][0]["count"] == 10_050
     assert len(shown.splitlines()) < 40
     assert "and 10030 more" in shown
+
+
+def test_short_trades_that_would_be_ignored_are_said_before_they_are(
+    migrated: Any, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(environ, "QT_SIDES", "long")
+    monkeypatch.setenv("QT_SIDES", "long")
+    rows = trades()
+    file = write(tmp_path, [as_cells(row) for row in rows])
+
+    tried = migrated("import", file, "--feature-prefix", "f_", "--dry-run")
+    done = migrated("import", file, "--feature-prefix", "f_", "--json").json
+
+    ((text, count),) = done["warnings"].items()
+    assert "long only" in text
+    assert 0 < count <= sum(row["predicted_action"] == "SELL" for row in rows)
+    assert f"{count} rows: {text}\n" in tried.out
+    said = "Begins the strategy default: 5m, horizon 12 candles, sides long (QT_SIDES=long,short to keep short trades)."
+    assert f"{said}\n" in tried.out
+    assert done["strategy_begun"]["sides"] == "long"
+    assert "Begins" not in migrated("import", file, "--feature-prefix", "f_").out
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_an_import_that_takes_nothing_fails(migrated: Any, tmp_path: Path, dry: list[str]) -> None:
+    cells = as_cells(trades()[0])
+    cells[4] = "dear"
+    file = write(tmp_path, [cells])
+
+    told = migrated("import", file, "--feature-prefix", "f_", "--json", *dry)
+    shown = migrated("import", file, "--feature-prefix", "f_", *dry)
+
+    assert (told.code, told.json["status"], told.json["rejected_count"]) == (1, "error", 1)
+    assert shown.code == 1
+    assert "'dear' is not a number" in shown.out
+
+
+@pytest.mark.parametrize(("left_out", "said"), [(HEAD[5], "No column for exit_price"), (None, "--candles GLOB")])
+def test_a_trial_shows_what_it_recognised_also_where_something_is_missing(
+    migrated: Any, tmp_path: Path, left_out: str | None, said: str
+) -> None:
+    kept = [index for index, heading in enumerate(HEAD) if heading != left_out]
+    cells = as_cells(trades()[0])
+    file = write(tmp_path, [[cells[index] for index in kept]], [HEAD[index] for index in kept])
+
+    answer = migrated("import", file, "--dry-run")
+
+    assert answer.code == 1
+    assert "entry_price       Open Price\n" in answer.out
+    assert f"{'exit_price' if left_out else 'features':<17} no column\n" in answer.out
+    assert said in answer.err
+    assert migrated("import", file, "--dry-run", "--json").out == ""

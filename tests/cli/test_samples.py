@@ -32,7 +32,11 @@ def test_import_brings_the_documents_row_in_and_reads_it_back(migrated: Any, tmp
 
     (sample,) = migrated("samples", "--strategy", "default", "--json").json["samples"]
 
-    assert told.json == {"status": "success", "accepted": 1, "duplicates": 0, "rejected": [], "strategy_created": True}
+    begun = {"name": "default", "market": "external", "timeframe": "5m", "horizon_candles": 12, "sides": "long,short"}
+    assert told.json == {
+        "status": "success", "accepted": 1, "duplicates": 0, "rejected": [], "warnings": {},
+        "strategy_created": True, "strategy_begun": begun,
+    }  # fmt: skip
     assert round(sample["target_label"], 4) == 0.0111
     assert sample["realized_pnl"] == 50.0
     assert sample["target_class"] == "WIN"

@@ -158,6 +158,16 @@ class RefusedRow(Answer):
     reason: str = Field(description="What is wrong with it, in one sentence.")
 
 
+class BegunStrategy(Answer):
+    """What a strategy is held to from its first row on."""
+
+    name: str = Field(description="The partition.")
+    market: str = Field(description="Where its prices come from; `external`: from bots.")
+    timeframe: str = Field(description="The length of a candle.")
+    horizon_candles: int = Field(description="After how many candles a decision is judged.")
+    sides: str = Field(description="`long`, or `long,short`: in a long only strategy a SELL opens nothing.")
+
+
 class ImportAnswer(Answer):
     """What became of the rows."""
 
@@ -167,3 +177,7 @@ class ImportAnswer(Answer):
     rejected: list[RefusedRow] = Field(description="Those that were not kept, each with its reason.")
     strategy: str = Field(description="The partition they went to.")
     strategy_created: bool = Field(description="Whether this import began the strategy.")
+    strategy_begun: BegunStrategy | None = Field(description="What the strategy that it began is held to.")
+    warnings: dict[str, int] = Field(
+        description="What is said of stored rows, and of how many, such as short trades in a long only strategy."
+    )

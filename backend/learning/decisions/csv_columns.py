@@ -84,6 +84,14 @@ class Plan:
     width: int
 
 
+class ColumnsMissingError(InvalidInputError):
+    """Fields that every row needs have no column; ``plan`` is what was recognised."""
+
+    def __init__(self, message: str, plan: Plan, missing: list[str]) -> None:
+        super().__init__(message, field="map", reason="columns_missing", missing=missing)
+        self.plan, self.missing = plan, missing
+
+
 def plan_of(headings: Sequence[str], wishes: Wishes) -> Plan:
     """Match headings and fields; InvalidInputError where a wish names what is not there, or a field has no column."""
     own = set(headings) >= OWN_EXPORT
@@ -95,11 +103,12 @@ def plan_of(headings: Sequence[str], wishes: Wishes) -> Plan:
     features = _features(headings, wishes, own=own)
     taken = {one.index for one in features.values()}
     columns = {name: one for name, one in columns.items() if one.index not in taken or name in wishes.columns}
-    _check_complete(headings, columns, wishes)
     used = taken | {one.index for one in columns.values()}
     left = (heading for index, heading in enumerate(headings) if index not in used and heading)
     unused = tuple(heading for heading in left if not (own and heading in READ_ONLY))
-    return Plan(columns, dict(wishes.constants), features, unused, len(headings))
+    plan = Plan(columns, dict(wishes.constants), features, unused, len(headings))
+    _check_complete(headings, plan)
+    return plan
 
 
 def bare(heading: str) -> str:
@@ -173,17 +182,16 @@ def _features(headings: Sequence[str], wishes: Wishes, *, own: bool) -> dict[str
     return found
 
 
-def _check_complete(headings: Sequence[str], columns: Mapping[str, Column], wishes: Wishes) -> None:
+def _check_complete(headings: Sequence[str], plan: Plan) -> None:
     """Every field that a row needs has a column or a value; a decision's time may be the entry's."""
-    known = {*columns, *wishes.constants}
+    known = {*plan.columns, *plan.constants}
     known |= {"timestamp"} if "entry_time" in known else set()
     missing = [name for name in NEEDED if name not in known and name != "features"]
     if missing:
         name = missing[0]
-        raise InvalidInputError(
+        raise ColumnsMissingError(
             f"No column for {', '.join(missing)} was recognised among: {', '.join(headings)[:600]}. Say which with"
             f" --map {name}=COLUMN, or give all rows one value with --set {name}=VALUE.",
-            field="map",
-            reason="columns_missing",
-            missing=missing,
+            plan,
+            missing,
         )

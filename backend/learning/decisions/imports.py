@@ -28,22 +28,29 @@ from backend.learning.decisions.strategies import (
     ensure_strategy,
     find_strategy,
     names_difference,
+    new_strategy,
 )
 from backend.models import AITrainingSample, FeatureSchema, Strategy
 from backend.settings import Settings
 
 MAX_ROWS = 5_000
 ID_CHUNK = 1_000
+BEGUN = ("name", "market", "timeframe", "horizon_candles", "sides")
 
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """What became of the rows: each is accepted, a duplicate of a stored one, or rejected."""
+    """What became of the rows: each is accepted, a duplicate of a stored one, or rejected.
+
+    ``warnings`` counts what is said of accepted rows; ``strategy_begun`` is what a strategy that they begin is held to.
+    """
 
     accepted: int
     duplicates: int
     rejected: list[dict[str, Any]]
     strategy_created: bool
+    warnings: dict[str, int] = field(default_factory=dict)
+    strategy_begun: dict[str, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -64,10 +71,12 @@ class _Judged:
     duplicates: int
     rejected: dict[int, str]
 
-    def result(self, *, created: bool) -> ImportResult:
-        """What is told of them."""
+    def result(self, begun: Strategy | None) -> ImportResult:
+        """What is told of them; ``begun`` is the strategy where they begin it."""
         refused = [{"index": index, "reason": self.rejected[index]} for index in sorted(self.rejected)]
-        return ImportResult(len(self.fresh), self.duplicates, refused, created)
+        warnings = Counter(row.warning for row in self.fresh if row.warning is not None)
+        held_to = {name: getattr(begun, name) for name in BEGUN} if begun else None
+        return ImportResult(len(self.fresh), self.duplicates, refused, begun is not None, dict(warnings), held_to)
 
 
 def import_samples(
@@ -75,13 +84,14 @@ def import_samples(
 ) -> ImportResult:
     """Store the closed samples among ``rows`` (decoded JSON); nothing at all is written where none is accepted."""
     judged = _judge(session, strategy_name, rows, Terms(settings.sides, settings, now), Earlier())
-    created = False
+    begun = None
     if judged.fresh:
         strategy, created = ensure_strategy(
             session, strategy_name, market=EXTERNAL, settings=settings, now=now, actor=actor
         )
+        begun = strategy if created else None
         _store(session, strategy, judged.fresh, judged.terms)
-    return judged.result(created=created)
+    return judged.result(begun)
 
 
 def try_samples(
@@ -93,7 +103,7 @@ def try_samples(
         earlier.names = earlier.names or row.names
         earlier.contents[row.decision_id] = row.content
     first = judged.strategy is None and len(earlier.contents) == len(judged.fresh) > 0
-    return judged.result(created=first)
+    return judged.result(new_strategy(strategy_name, market=EXTERNAL, settings=settings) if first else None)
 
 
 def _judge(session: Session, strategy_name: str, rows: Sequence[object], new: Terms, earlier: Earlier) -> _Judged:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,8 +17,8 @@ from sqlalchemy.orm import Session
 from backend.database import Database
 from backend.errors import ConflictError, InvalidInputError
 from backend.learning.decisions.checks import DECISION_ID
-from backend.learning.decisions.import_rows import NEEDED, OPTIONAL, READ_ONLY, Terms, parse
-from backend.learning.decisions.imports import ImportResult, import_samples
+from backend.learning.decisions.import_rows import IGNORED_SELL, NEEDED, OPTIONAL, READ_ONLY, Terms, parse
+from backend.learning.decisions.imports import Earlier, ImportResult, import_samples, try_samples
 from backend.learning.decisions.queries import SampleFilter, list_samples
 from backend.learning.decisions.settle import settle_strategies
 from backend.models import AITrainingSample, FeatureSchema, Strategy, TradeLog
@@ -72,7 +73,8 @@ def told(database: Database) -> Callable[..., list[dict[str, Any]]]:
 
 
 def test_the_user_documents_sample_imports_and_reads_back_as_printed(bring: Import, told: Any) -> None:
-    assert bring(ROW) == ImportResult(accepted=1, duplicates=0, rejected=[], strategy_created=True)
+    begun = {"name": "bot", "market": "external", "timeframe": "5m", "horizon_candles": 12, "sides": "long,short"}
+    assert bring(ROW) == ImportResult(1, 0, rejected=[], strategy_created=True, warnings={}, strategy_begun=begun)
 
     (sample,) = told()
 
@@ -481,3 +483,30 @@ def test_the_origin_is_told(bring: Import, database: Database) -> None:
     bring(ROW)
 
     assert database.read(lambda session: session.scalars(select(AITrainingSample.origin)).one()) == "import"
+
+
+def test_short_trades_that_a_long_only_strategy_ignores_are_counted(bring: Import, settings: Settings) -> None:
+    terms = replace(settings, sides="long")
+    shorts = [without(decision_id=f"s{number}", predicted_action="SELL", realized_pnl=None) for number in range(3)]
+    shorts = [{name: value for name, value in one.items() if name in NEEDED or name == "decision_id"} for one in shorts]
+
+    result = bring(*shorts, ROW, terms=terms)
+
+    assert (result.accepted, result.rejected) == (4, [])
+    assert result.warnings == {IGNORED_SELL: 3}
+    assert bring(*shorts, terms=terms).warnings == {}, "a duplicate is not stored again"
+
+
+def test_a_trial_counts_the_same_warnings_and_says_what_would_begin(
+    bring: Import, database: Database, settings: Settings, now: Any
+) -> None:
+    short = {name: ROW[name] for name in NEEDED} | {"predicted_action": "SELL"}
+    terms = replace(settings, sides="long")
+    how = {"settings": terms, "now": now}
+
+    tried = database.read(try_samples, "bot", [short], **how, earlier=Earlier())
+
+    assert tried == bring(short, terms=terms)
+    assert database.read(try_samples, "bot", [short], **how, earlier=Earlier()).strategy_begun is None
+    both = bring(short, strategy="both")
+    assert (both.warnings, both.strategy_begun and both.strategy_begun["sides"]) == ({}, "long,short")
