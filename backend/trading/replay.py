@@ -18,6 +18,7 @@ from backend.crontab import parse_schedule, slots_between
 from backend.database import Database
 from backend.errors import ConflictError, UnavailableError
 from backend.learning.versions.activation import ActivationRequest, VersionService, activate
+from backend.learning.versions.news import REPLAY
 from backend.learning.versions.retrain import JOB, RetrainService, retrain
 from backend.learning.versions.serving import Serving
 from backend.learning.versions.store import ArtifactStore
@@ -35,7 +36,6 @@ from backend.trading.summary import Figures, figures
 
 log = logging.getLogger(__name__)
 
-ACTOR = "replay"
 ACTIVATE = ("recommended", "newest", "none")
 LEASE_TTL = timedelta(minutes=10)
 
@@ -171,7 +171,7 @@ class _Replay:
             wall_clock=service.clock,
         )
         try:
-            answer = retrain(market, strategy=self._options.strategy, actor=ACTOR, slot=slot)
+            answer = retrain(market, strategy=self._options.strategy, actor=REPLAY, slot=slot)
         except SlotTakenError:
             answer = service.database.read(_answer_of, self._options.strategy, slot)
         if answer.get("status") == "success":
@@ -186,7 +186,7 @@ class _Replay:
             return
         versions = VersionService(service.database, service.settings, service.store, service.clock)
         try:
-            activate(versions, ActivationRequest(version_id, ACTOR, reason=f"qt replay --activate {mode}"))
+            activate(versions, ActivationRequest(version_id, REPLAY, reason=f"qt replay --activate {mode}"))
         except ConflictError as refused:
             log.info("Not activated: %s", refused.message)
 

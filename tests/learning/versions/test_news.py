@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from ai_engine.pipeline import Refused
 from backend.errors import ConflictError
 from backend.learning.versions.activation import ActivationRequest, activate, deactivate, rollback
-from backend.learning.versions.news import training_finished
+from backend.learning.versions.news import REPLAY, training_finished
 from backend.learning.versions.retrain import RetrainService, retrain
 from backend.learning.versions.trainer import TrainingFailedError, TrainingStoppedError
 from backend.models import Alarm
@@ -181,4 +181,17 @@ def test_news_of_a_version_whose_row_was_not_stored_is_not_told(
         house.database.write(fail)
 
     assert len(told(house)) == before
+    assert house.rows(Alarm) == []
+
+
+def test_the_nights_of_a_replay_are_history_and_tell_nobody(house: House) -> None:
+    house.plant(Planted())
+
+    made = retrain(house.training, strategy="bot", actor=REPLAY)
+    activate(house.versions, ActivationRequest(str(made["version_id"]), REPLAY, reason="qt replay"))
+    house.plant(Planted(first=120))
+    failed = retrain(failing(house, TrainingFailedError("killed")), strategy="bot", actor=REPLAY)
+
+    assert (made["status"], failed["status"]) == ("success", "error")
+    assert told(house) == []
     assert house.rows(Alarm) == []
