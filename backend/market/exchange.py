@@ -1,5 +1,6 @@
 """An exchange as a market: its closed candles by its own clock, through ccxt, in rounds."""
 
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -16,6 +17,8 @@ from backend.market.exchange_poll import Poller
 from backend.market.exchange_restraint import RefusedError
 from backend.market.exchange_rounds import Known, RoundBook
 from backend.market.feed import CandleRound
+
+log = logging.getLogger(__name__)
 
 FRESH_CANDLES = 3
 FRESH_SECONDS = 15
@@ -63,7 +66,9 @@ class ExchangeMarket:
         return from_ms(self._client.clock.about(to_ms(self._now())))
 
     def prepare(self) -> None:
-        """Connect, find the symbols among the exchange's markets, read its clock.
+        """Connect, find the symbols among the exchange's markets, read its clock; later on, keep reading it.
+
+        Without that a clock that was read wrongly once, and says that no candle is due, would stay wrong.
 
         Raises
         ------
@@ -72,26 +77,21 @@ class ExchangeMarket:
         InvalidInputError
             If it can give no candles at all.
         """
-        with self._lock:
-            if self._pages is not None:
-                return
-            try:
-                markets = self._client.markets()
+        connected = self._pages is not None
+        self._prepared()
+        if not connected:
+            return
+        try:
+            with self._lock:
                 self._client.check_clock()
-            except RefusedError as error:
-                raise self._client.restraint.failed(error) from error
-            self._client.restraint.recovered()
-            found = names.found(markets, self.symbols)
-            self.unknown_symbols = tuple(symbol for symbol in self.symbols if symbol not in found)
-            self.symbols = tuple(found)
-            lengths = timeframe_ms(self._fetched), self._length
-            series = [Series(symbol, name, self._fetched, *lengths) for symbol, name in found.items()]
-            self._pages = {one.symbol: Pages(self._client, one) for one in series}
+        except RefusedError as error:
+            # Where nothing is due nothing is missed; else the next question tells what is wrong.
+            log.debug("The exchange's clock was not read: %s", error.message)
 
     @property
     def start(self) -> datetime:
         """Close time of the newest candle that had closed when it was first asked for."""
-        self.prepare()
+        self._prepared()
         if self._start is None:
             self._start = from_ms(closed_until(self._client.clock.surely(to_ms(self._now())), self._length))
         return self._start
@@ -144,8 +144,24 @@ class ExchangeMarket:
         self._client.close()
 
     def _prepared(self) -> dict[str, Pages]:
-        self.prepare()
-        return self._pages or {}
+        with self._lock:
+            if self._pages is not None:
+                return self._pages
+            try:
+                markets = self._client.markets()
+                found = names.found(markets, self.symbols)
+                if found:
+                    self._client.ask_candles_for_dates(next(iter(found.values())), self._fetched)
+                self._client.check_clock()
+            except RefusedError as error:
+                raise self._client.restraint.failed(error) from error
+            self._client.restraint.recovered()
+            self.unknown_symbols = tuple(symbol for symbol in self.symbols if symbol not in found)
+            self.symbols = tuple(found)
+            lengths = timeframe_ms(self._fetched), self._length
+            series = [Series(symbol, name, self._fetched, *lengths) for symbol, name in found.items()]
+            self._pages = {one.symbol: Pages(self._client, one) for one in series}
+            return self._pages
 
     def _poller_after(self, last: int, pages: dict[str, Pages]) -> Poller:
         """The poller that goes on after a time; begun anew where its reader did not keep what it was given."""
@@ -160,4 +176,5 @@ class ExchangeMarket:
         stale = max(FRESH_CANDLES * timedelta(milliseconds=self._length), timedelta(seconds=FRESH_SECONDS))
         while taken := poller.book.take(to_ms(self.now()), poller.asked, until):
             close, candles = from_ms(taken[0]), taken[1]
-            yield CandleRound(close, candles, fresh=self.now() - close <= stale)
+            latest = from_ms(self._client.clock.at_most(to_ms(self._now())))
+            yield CandleRound(close, candles, fresh=latest - close <= stale)

@@ -1,21 +1,19 @@
-"""One exchange through ccxt: one request at a time, and its clock read from every answer."""
+"""One exchange through ccxt: one request at a time, and its clock kept."""
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from backend.clock import Clock, from_ms, to_ms
 from backend.errors import InvalidInputError, QuantumTraderError
 from backend.market import exchange_answers as answers
 from backend.market import exchange_names as names
-from backend.market.exchange_clock import ExchangeClock, read
+from backend.market.exchange_clock import ExchangeClock
 from backend.market.exchange_loop import LoopClosedError, LoopThread
 from backend.market.exchange_restraint import FAILED, RefusedError, Restraint
 from backend.market.exchange_session import guard
-
-Ask: TypeAlias = Callable[[Any], Awaitable[Any]]
+from backend.market.exchange_time import Ask, Timekeeper
 
 LONGEST_CALL_SECONDS = 60.0
 MOST_CANDLES = 1000
@@ -49,15 +47,21 @@ class ExchangeClient:
     """A connection to an exchange; every request may raise RefusedError."""
 
     def __init__(self, exchange_id: str, *, url: str | None, now: Clock, manners: Manners = USUAL_MANNERS) -> None:
-        self.clock = ExchangeClock()
         self.restraint = Restraint(now)
         self._now = now
         self._id = exchange_id
         self._manners = manners
         self._ccxt = connection(exchange_id, url, manners)
+        tells_time = bool(self._ccxt.has.get("fetchTime"))
+        self._time = Timekeeper(lambda ask: self._ask(ask).content, now, tells_time=tells_time)
         self._loop: LoopThread | None = None
         self._closed = False
         self._asking, self._opening = threading.Lock(), threading.Lock()
+
+    @property
+    def clock(self) -> ExchangeClock:
+        """What is known of its clock."""
+        return self._time.clock
 
     @property
     def timeframes(self) -> tuple[str, ...]:
@@ -69,27 +73,19 @@ class ExchangeClient:
         # Without the argument ccxt would remember an answer in which it found none.
         content = self._ask(lambda ccxt: ccxt.load_markets(True)).content
         if not isinstance(content, dict) or not content:
-            raise self._refusal("told of no market at all")
+            raise _refusal(self._id, "told of no market at all")
         return list(content.values())
 
     def check_clock(self, *, at_once: bool = False) -> bool:
         """Ask for its time where it was not asked lately, or at once; False where it tells none.
 
-        Between, and where it tells none, the dates of its answers must do.
+        Where it tells none, the dates of its answers must do.
         """
-        sent = to_ms(self._now())
-        if not self._ccxt.has.get("fetchTime"):
-            return False
-        if not (at_once or self.clock.check_due(sent)):
-            return True
-        # Noted before it is answered: an exchange that fails here alone is not asked again at once.
-        self.clock = self.clock.checked(sent)
-        told = self._ask(lambda ccxt: ccxt.fetch_time()).content
-        if not isinstance(told, int) or told <= 0:
-            return False
-        resolution = 1 if told % 1_000 else 1_000
-        self.clock = self.clock.heard(read(told, resolution, sent, to_ms(self._now())))
-        return True
+        return self._time.check(at_once=at_once)
+
+    def ask_candles_for_dates(self, name: str, timeframe: str) -> None:
+        """Read the dates of answers to this question where it tells no time."""
+        self._time.candle = lambda ccxt: ccxt.fetch_ohlcv(name, timeframe, None, 1)
 
     def page_limit(self, name: str) -> int:
         """The most candles that one answer holds."""
@@ -101,7 +97,7 @@ class ExchangeClient:
         answer = self._ask(lambda ccxt: ccxt.fetch_ohlcv(name, timeframe, since, limit))
         # Of something else than candles ccxt makes an empty list, as of an answer that truly holds none.
         if not answers.can_hold_candles(self._ccxt.last_json_response):
-            raise self._refusal("answered something else than candles")
+            raise _refusal(self._id, "answered something else than candles")
         return answer
 
     def close(self) -> None:
@@ -116,21 +112,18 @@ class ExchangeClient:
         with self._asking:
             self.restraint.check()
             self._ccxt.last_response_headers = self._ccxt.last_json_response = None
-            before, sent = self.clock, to_ms(self._now())
+            sent = to_ms(self._now())
             try:
                 content = self._run(ask)
             except LoopClosedError as error:
                 wait = CLOSED_SECONDS
                 raise RefusedError(f"The connection to {self._id} is closed", retry_after_seconds=wait) from error
             except Exception as error:  # ccxt stumbles in many ways over an answer that it did not expect
-                self._hear(sent)
+                self._time.hear(self._ccxt.last_response_headers or {}, sent)
                 raise self._explained(error) from error
-            self._hear(sent)
-            reached = self.clock.surely(sent)
-            if before.offset is not None:
-                # Where the clock was set meanwhile, the answer may have been made before or after.
-                reached = min(reached, before.surely(sent))
-            return Answer(content, reached, self.clock.at_most(to_ms(self._now())))
+            headers = self._ccxt.last_response_headers or {}
+            self._time.hear(headers, sent)
+            return Answer(content, self._time.reached(headers, sent), self.clock.at_most(to_ms(self._now())))
 
     def _run(self, ask: Ask) -> Any:
         with self._opening:
@@ -139,12 +132,6 @@ class ExchangeClient:
             self._loop = self._loop or LoopThread("exchange")
             loop = self._loop
         return loop.run(_within(ask, self._ccxt))
-
-    def _hear(self, sent: int) -> None:
-        """Read the exchange's clock from the date of what it answered, if it answered."""
-        told = answers.date_ms(self._ccxt.last_response_headers or {})
-        if told is not None:
-            self.clock = self.clock.heard(read(told, 1_000, sent, to_ms(self._now())))
 
     def _explained(self, error: Exception) -> QuantumTraderError:
         kinds = {kind.__name__ for kind in type(error).__mro__}
@@ -167,10 +154,11 @@ class ExchangeClient:
         asked = answers.retry_after_seconds(self._ccxt.last_response_headers or {}, their_now)
         if asked is not None or kinds & {"RateLimitExceeded", "DDoSProtection"}:
             return self.restraint.limited(f"{self._id} {what}", asked)
-        return self._refusal(what, GONE_SECONDS if "BadSymbol" in kinds else FAILED.first_seconds)
+        return _refusal(self._id, what, GONE_SECONDS if "BadSymbol" in kinds else FAILED.first_seconds)
 
-    def _refusal(self, what: str, seconds: float = FAILED.first_seconds) -> RefusedError:
-        return RefusedError(f"{self._id} {what}", retry_after_seconds=seconds)
+
+def _refusal(exchange_id: str, what: str, seconds: float = FAILED.first_seconds) -> RefusedError:
+    return RefusedError(f"{exchange_id} {what}", retry_after_seconds=seconds)
 
 
 async def _within(ask: Ask, ccxt: Any) -> Any:

@@ -41,7 +41,7 @@ def read(told: int, resolution: int, sent: int, received: int) -> Offset | None:
 
 
 def joined(known: Offset | None, seen: Offset) -> tuple[Offset, bool]:
-    """What both readings allow, and whether they contradict each other: then one clock was set, and the new one counts.
+    """What both readings allow, and whether they contradict each other: then it is the new one alone.
 
     >>> joined(Offset(0, 1000, at=0), Offset(600, 1600, at=0))
     (Offset(low=600, high=1000, at=0), False)
@@ -58,19 +58,50 @@ def joined(known: Offset | None, seen: Offset) -> tuple[Offset, bool]:
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """How many readings in a row make a jump believed, and how far apart they may be."""
+
+    readings: int
+    apart_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class ExchangeClock:
-    """What is known of an exchange's clock, and when to ask for it again: soon after it was set, else seldom."""
+    """What is known of an exchange's clock, and when to ask for it again: soon after a doubt, else seldom.
+
+    A reading that contradicts what is known is a doubt: until it is settled, what is sure holds for both.
+    """
 
     offset: Offset | None = None
     checked_at: int | None = None
     check_after: int = FIRST_CHECK_MS
+    doubted: Offset | None = None
+    agreeing: int = 0
 
-    def heard(self, seen: Offset | None) -> ExchangeClock:
-        """The clock after one more reading."""
+    def heard(self, seen: Offset | None, proof: Proof | None = None) -> ExchangeClock:
+        """The clock after one more reading; one that contradicts is believed as the last of a proof, or only noted."""
         if seen is None:
             return replace(self, checked_at=None)
-        offset, set_meanwhile = joined(self.offset, seen)
-        return replace(self, offset=offset, check_after=FIRST_CHECK_MS if set_meanwhile else self.check_after)
+        offset, contradicts = joined(self.offset, seen)
+        if not contradicts:
+            return replace(self, offset=offset, doubted=None, agreeing=0)
+        kept, agreeing = seen, 0
+        if self.doubted is not None:
+            kept, differs = joined(self.doubted, seen)
+            near = proof is not None and _gap(self.doubted, seen) <= proof.apart_ms
+            agreeing = 0 if differs and not near else self.agreeing
+        agreeing += proof is not None
+        if proof is not None and agreeing >= proof.readings:
+            return replace(self, offset=kept, check_after=FIRST_CHECK_MS, doubted=None, agreeing=0)
+        return replace(self, check_after=FIRST_CHECK_MS, doubted=kept, agreeing=agreeing)
+
+    def contradicts(self, seen: Offset) -> bool:
+        """Whether a reading and what is known cannot both be true."""
+        return joined(self.offset, seen)[1]
+
+    def to_be_checked(self) -> ExchangeClock:
+        """The clock where something tells that it may have been set."""
+        return replace(self, check_after=FIRST_CHECK_MS)
 
     def checked(self, at: int) -> ExchangeClock:
         """The clock after it was asked for on purpose."""
@@ -82,16 +113,20 @@ class ExchangeClock:
 
     def surely(self, at: int) -> int:
         """The time that the exchange's clock had reached at the least when ours stood at ``at``."""
-        if self.offset is None:
-            return at - UNKNOWN_MS
-        return int(at + self.offset.low - DRIFT * abs(at - self.offset.at))
+        return min((int(at + one.low - DRIFT * abs(at - one.at)) for one in self._possible()), default=at - UNKNOWN_MS)
 
     def at_most(self, at: int) -> int:
         """The time that it cannot have passed."""
-        if self.offset is None:
-            return at + UNKNOWN_MS
-        return int(at + self.offset.high + DRIFT * abs(at - self.offset.at)) + 1
+        latest = (int(at + one.high + DRIFT * abs(at - one.at)) + 1 for one in self._possible())
+        return max(latest, default=at + UNKNOWN_MS)
 
     def about(self, at: int) -> int:
         """Its time as well as it is known."""
         return at if self.offset is None else int(at + self.offset.middle)
+
+    def _possible(self) -> list[Offset]:
+        return [one for one in (self.offset, self.doubted) if one is not None]
+
+
+def _gap(one: Offset, other: Offset) -> float:
+    return max(one.low, other.low) - min(one.high, other.high)

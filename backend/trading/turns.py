@@ -129,8 +129,8 @@ class TraderTurns:
         if trader is None:
             return self._place.patience.longest_retry_seconds
         self._trading = True
+        trader.feed.prepare()
         if _is_due(trader):
-            trader.feed.prepare()
             self._catch_up(trader)
             trader.take_late(trader.feed.late())
         if trader.feed.source == REPLAY and not self._stopped.is_set():

@@ -119,6 +119,17 @@ def redirect(url: str, status: int = 302) -> Fault:
     return Fault("redirect", status, {"Location": url}, body="")
 
 
+def wrong_date(told: datetime, *, cached: bool = False) -> Fault:
+    """The Date of another time; with ``cached`` the whole answer was made then."""
+
+    def as_it_was(rows: list[Row]) -> list[Row]:
+        now = to_ms(told)
+        return [_then(row, now) for row in rows if row[0] <= now]
+
+    headers = {"Date": formatdate(told.timestamp(), usegmt=True)}
+    return Fault("date", headers=headers, replaces_date=True, change_rows=as_it_was if cached else None)
+
+
 def plain_text(body: str, content_type: str = "application/json") -> Fault:
     """Any text in place of the answer."""
     return Fault("text", body=body, content_type=content_type)
@@ -418,6 +429,11 @@ class LocalExchange:
 def _row(opened: int, bar: Sequence[float], length: int) -> Row:
     volume, close = bar[4], bar[3]
     return [opened, *map(repr, bar), opened + length - 1, repr(volume * close), 10, repr(volume / 2), "0.0", "0"]
+
+
+def _then(row: Row, now: int) -> Row:
+    length = row[6] + 1 - row[0]
+    return _running(row, (now - row[0]) / length) if now < row[0] + length else row
 
 
 def _running(whole: Row, share: float) -> Row:

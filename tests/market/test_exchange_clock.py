@@ -1,13 +1,23 @@
 """The exchange's clock as told by its answers: never ahead of the truth, and soon true again when a clock is set."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.market.exchange_clock import DRIFT, LONGEST_CHECK_MS, UNKNOWN_MS, ExchangeClock, Offset, joined, read
+from backend.market.exchange_clock import (
+    DRIFT,
+    LONGEST_CHECK_MS,
+    UNKNOWN_MS,
+    ExchangeClock,
+    Offset,
+    Proof,
+    joined,
+    read,
+)
 from backend.market.feed import FeedUnavailableError
 from tests.market.exchange_server import FOR_EVER, Fault, server_error
 from tests.market.exchange_stage import NOW, SYMBOLS, Stage, patiently
@@ -26,11 +36,15 @@ def told(theirs: int, resolution: int) -> int:
     return theirs // resolution * resolution
 
 
-def heard(clock: ExchangeClock, sent: int, answer: tuple[int, int, int, int], offset: int) -> tuple[ExchangeClock, int]:
+def heard(
+    clock: ExchangeClock, sent: int, answer: tuple[int, int, int, int], offset: int, needed: int = 1
+) -> tuple[ExchangeClock, int]:
     """The clock after an answer of an exchange that is ``offset`` ahead, and when it came."""
     _, there, back, resolution = answer
     received = sent + there + back
-    return clock.heard(read(told(sent + there + offset, resolution), resolution, sent, received)), received
+    return clock.heard(
+        read(told(sent + there + offset, resolution), resolution, sent, received), Proof(needed, 10_000)
+    ), received
 
 
 @given(st.lists(answers, min_size=1, max_size=30), st.integers(-(10**9), 10**9), st.integers(0, 100_000))
@@ -61,19 +75,80 @@ def test_a_clock_that_drifts_is_followed(series: list[tuple[int, int, int, int]]
         assert clock.surely(ours + later) <= (ours + later) * (1 + rate) + within_one_answer
 
 
-@given(st.lists(answers, min_size=1, max_size=9), answers, st.integers(10_000, 10**8), st.booleans())
-def test_a_clock_that_is_set_is_followed_with_the_next_answer(
-    before: list[tuple[int, int, int, int]], after: tuple[int, int, int, int], jump: int, back: bool
+@given(
+    st.lists(answers, min_size=1, max_size=9),
+    st.lists(answers, min_size=3, max_size=3),
+    st.sampled_from([1, 2, 3]),
+    st.integers(30_000, 10**8),
+    st.booleans(),
+)
+def test_a_clock_that_is_set_is_followed_once_enough_answers_in_a_row_say_so_and_until_then_both_may_be_true(
+    before: list[tuple[int, int, int, int]],
+    after: list[tuple[int, int, int, int]],
+    needed: int,
+    jump: int,
+    back: bool,
 ) -> None:
     clock, ours = ExchangeClock(), 10**12
     for answer in before:
         clock, ours = heard(clock, ours + answer[0], answer, 0)
     offset = -jump if back else jump
 
-    clock, ours = heard(clock, ours + after[0], after, offset)
+    for answer in after[: needed - 1]:
+        clock, ours = heard(clock, ours + answer[0], answer, offset, needed)
+        assert clock.about(ours) == pytest.approx(ours, abs=8_000)
+        assert clock.surely(ours) <= ours + min(offset, 0)
+        assert clock.at_most(ours) >= ours + max(offset, 0)
+    clock, ours = heard(clock, ours + after[-1][0], after[-1], offset, needed)
 
+    assert clock.doubted is None
     assert clock.offset is not None
     assert clock.offset.low <= offset <= clock.offset.high
+
+
+def test_a_reading_that_is_wrong_is_forgotten_with_the_next_that_is_right() -> None:
+    clock = ExchangeClock().heard(Offset(0, 10, at=0)).heard(Offset(-90_000, -89_000, at=0), Proof(2))
+    assert clock.doubted is not None
+
+    clock = clock.heard(Offset(2, 8, at=0), Proof(2))
+
+    assert clock == ExchangeClock(Offset(2, 8, at=0))
+
+
+def test_readings_that_tell_of_different_jumps_do_not_make_each_other_believed() -> None:
+    clock = ExchangeClock().heard(Offset(0, 10, at=0))
+    for minutes in range(1, 20):
+        clock = clock.heard(Offset(-60_000 * minutes, -60_000 * minutes + 10, at=0), Proof(2))
+
+    assert clock.offset == Offset(0, 10, at=0)
+
+
+def test_a_date_that_stands_still_proves_nothing() -> None:
+    clock = ExchangeClock().heard(Offset(0, 10, at=0))
+    for at in range(0, 60_000, 1_000):
+        clock = clock.heard(read(500, 1_000, at + 3_600_000, at + 3_600_020), Proof(3))
+
+    assert clock.about(0) == 5
+
+
+def test_readings_of_a_fast_clock_prove_its_jump() -> None:
+    clock = ExchangeClock().heard(Offset(0, 10, at=0))
+
+    assert clock.heard(Offset(60_000, 60_002, at=50), Proof(2, 1_000)).doubted is not None
+    followed = clock.heard(Offset(60_000, 60_002, at=50), Proof(2, 1_000)).heard(
+        Offset(60_900, 60_902, at=65), Proof(2, 1_000)
+    )
+    assert followed.offset == Offset(60_900, 60_902, at=65)
+
+
+def test_readings_that_nobody_asked_for_move_no_clock_however_many() -> None:
+    clock = ExchangeClock().heard(Offset(0, 10, at=0))
+    for _ in range(20):
+        clock = clock.heard(Offset(-90_000, -89_000, at=0))
+
+    assert clock.offset == Offset(0, 10, at=0)
+    assert clock.surely(0) == -90_000
+    assert clock.heard(Offset(-90_000, -89_000, at=0), Proof(1)).offset == Offset(-90_000, -89_000, at=0)
 
 
 def test_dates_of_whole_seconds_are_made_finer_by_one_another() -> None:
@@ -118,7 +193,7 @@ def test_the_clock_is_asked_for_seldom_while_it_runs_evenly_and_often_after_it_w
 
     assert checks[1] - checks[0] <= 2_000
     assert checks[-1] - checks[-2] == LONGEST_CHECK_MS
-    jumped = clock.heard(read(ours + 90_000, 1, ours, ours)).checked(ours)
+    jumped = clock.heard(read(ours + 90_000, 1, ours, ours), Proof(1)).checked(ours)
     assert jumped.check_due(ours + 2_000)
     assert clock.check_due(ours - 1)
 
@@ -129,6 +204,13 @@ def test_the_clock_is_asked_for_seldom_while_it_runs_evenly_and_often_after_it_w
 @pytest.fixture
 def stage() -> Iterator[Stage]:
     with Stage() as stage:
+        yield stage
+
+
+@pytest.fixture
+def dates_only() -> Iterator[Stage]:
+    with Stage() as stage:
+        stage.exchange.fail(Fault("none", body="{}"), path="time", times=FOR_EVER)
         yield stage
 
 
@@ -225,14 +307,16 @@ def test_a_single_date_that_is_wrong_lets_no_running_candle_through(stage: Stage
     assert all(one.candles == stage.true_round(one.close_time, symbols) for one in rounds)
 
 
-def test_the_date_of_an_answer_that_fails_tells_the_clock_too(stage: Stage) -> None:
-    market = stage.market()
+def test_where_it_tells_no_time_the_dates_of_answers_that_fail_do_as_well(dates_only: Stage) -> None:
+    market = dates_only.market()
     market.prepare()
-    stage.exchange.skew = timedelta(minutes=-30)
-    stage.exchange.fail(server_error(), times=2)
+    dates_only.exchange.skew = timedelta(minutes=-30)
+    dates_only.exchange.fail(server_error(), times=FOR_EVER)
 
-    with pytest.raises(FeedUnavailableError):
-        list(market.rounds(NOW - 3 * MINUTE))
+    for _ in range(8):
+        dates_only.clock.pass_by(30)
+        with suppress(FeedUnavailableError):
+            list(market.rounds(NOW - 3 * MINUTE))
 
     assert market.clock_offset_seconds == pytest.approx(-1_800, abs=1)
 
