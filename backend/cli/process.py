@@ -62,7 +62,7 @@ def start(as_json: JsonOption = False) -> None:
 
 
 def stop(as_json: JsonOption = False) -> None:
-    """Stop the service that qt start started."""
+    """Stop the service that qt start started; one that runs in a terminal is stopped there."""
     places = places_below(ROOT / "var")
     with system.file_lock(places.lock) as free:
         _refuse_unless(free)
@@ -70,6 +70,8 @@ def stop(as_json: JsonOption = False) -> None:
         if pid is not None:
             end(pid)
         places.pid.unlink(missing_ok=True)
+    if pid is None:
+        _refuse_another(load_settings())
     sentence = "It was not running." if pid is None else f"Stopped (process {pid})."
     _tell({"status": "ok", "pid": pid, "stopped": pid is not None}, sentence, as_json)
 
@@ -156,6 +158,16 @@ def places_below(folder: Path) -> Places:
     """The files of a service in the background; the folder is made."""
     folder.mkdir(exist_ok=True)
     return Places(folder)
+
+
+def _refuse_another(settings: Settings) -> None:
+    """Nothing was stopped, but something still answers: that must not be told as a service that does not run."""
+    if answers(settings):
+        raise UnavailableError(
+            f"qt start did not start what answers at {address(settings)}: it runs in a terminal (make run, qt serve) or"
+            " under a supervisor. Stop it there: Ctrl-C in the terminal.",
+            reason="not_ours",
+        )
 
 
 def _refuse_unless(free: bool) -> None:

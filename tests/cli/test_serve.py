@@ -275,6 +275,16 @@ def test_start_on_a_port_in_use_says_so_and_leaves_nothing_running(project: Path
     assert not (project / "var" / "quantum_trader.pid").exists()
 
 
+def test_stop_does_not_call_stopped_what_it_did_not_start(project: Path, qt_there: Any, taken: int) -> None:
+    answer = qt_there("stop", QT_ADMIN_TOKEN=TOKEN, QT_PORT=str(taken))
+
+    assert (answer.code, answer.out) == (1, "")
+    assert f"http://127.0.0.1:{taken}" in answer.err
+    assert "Ctrl-C in the terminal" in answer.err
+    assert answer.err.count("\n") == 1
+    assert get(taken, "/health/live")[0] == 200
+
+
 @pytest.mark.slow
 def test_start_passes_on_why_the_service_ended(project: Path, qt_there: Any, port: int) -> None:
     answer = qt_there("start", QT_ADMIN_TOKEN=TOKEN, QT_PORT=str(port), QT_MARKET="binanse")
