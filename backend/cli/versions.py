@@ -138,6 +138,11 @@ def deactivate(strategy: StrategyOption = None, reason: ReasonOption = None, as_
 
 
 def _show_change(told: Mapping[str, Any]) -> None:
-    print(told["message"])
+    """Which version decides from now on, and which did before."""
+    now, before = told["activated_version"], told["previous_version"]
+    if now is None:
+        print(told["message"] + (f" {before} decided before." if before else ""))
+    else:
+        print(f"{now} decides from the next decision on, in place of {before or 'the cold-start rule'}.")
     if told.get("warning"):
         print(f"Warning: {told['warning']}")

@@ -47,7 +47,9 @@ def _show_status(told: Mapping[str, Any]) -> None:
     """What a trader looks for first, first."""
     samples, retraining, active = told["samples"], told["retraining"], told["active_model"]
     trades, market, signals = told["trades"], told["market"], told["signals"]
-    sources = ", ".join(f"{count:,} {name}" for name, count in samples["by_label_source"].items() if count)
+    decisions = samples["decisions"]
+    taught = {name: count for name, count in samples["by_label_source"].items() if count and name != "synthetic"}
+    sources = ", ".join(f"{count:,} {name}" for name, count in taught.items())
     print_facts(
         {
             "strategy": told["strategy"],
@@ -55,15 +57,22 @@ def _show_status(told: Mapping[str, Any]) -> None:
             "decided by": _decider(active),
             "trades": f"{trades['open']:,} open, {trades['closed']:,} closed, P&L {_money(trades['total_pnl'])}",
             "signals, 24 h": ", ".join(f"{action} {count:,}" for action, count in signals.items()),
-            "decisions": f"{samples['total']:,}, {samples['today']:,} of them recorded today",
-            "outcomes": f"{samples['outcome_known']:,} known, {samples['pending']:,} to come,"
-            f" {samples['unobservable']:,} unobservable",
+            "decisions": f"{decisions['total']:,}, {decisions['today']:,} of them recorded today",
+            "outcomes": f"{decisions['outcome_known']:,} known, {decisions['pending']:,} to come,"
+            f" {decisions['unobservable']:,} unobservable",
+            "other rows": _others(samples["by_origin"]),
             "known from": sources or "nothing yet",
             "retraining": _retraining(retraining),
             "wrong now": ", ".join(told["open_alarms"]) + ": qt alarms" if told["open_alarms"] else "no alarm is open",
         }
     )
     print("\nWhat might be wrong, and what to do: qt doctor")
+
+
+def _others(origins: Mapping[str, int]) -> str:
+    """Rows that nobody decided here; the demo rows teach nothing and are in no other figure."""
+    words = {"import": "imported", "historical": "historical", "synthetic": "demo (they never train)"}
+    return ", ".join(f"{origins[origin]:,} {word}" for origin, word in words.items() if origins[origin]) or "none"
 
 
 def _market(market: Mapping[str, Any]) -> str:
@@ -85,13 +94,21 @@ def _decider(active: Mapping[str, Any]) -> str:
 
 def _retraining(retraining: Mapping[str, Any]) -> str:
     last = retraining["last_run"]
-    before = f"last {last['state']} at {when(last['finished_at'])} UTC" if last else "not run yet"
+    before = _ended(last) if last else "not run yet"
+    success = retraining.get("last_success")
+    if last and last["state"] != "success" and success:
+        before += f"; last success at {when(success['finished_at'])} UTC"
     if retraining["running"]:
         return f"running now ({', '.join(retraining['running'])}); {before}"
     following = retraining["next_run"]
     if following is None:
         return f"never by itself: QT_AI_RETRAINING_ENABLED is off; {before}"
     return f"next {when(following)} UTC; {before}"
+
+
+def _ended(run: Mapping[str, Any]) -> str:
+    why = "" if run["state"] == "success" else f" ({_outcome(run)})"
+    return f"last {run['state']} at {when(run['finished_at'])} UTC{why}"
 
 
 def _money(value: float | None) -> str:
@@ -116,7 +133,12 @@ def _outcome(run: Mapping[str, Any]) -> str:
     result = run["result"] or {}
     if run["state"] == "running":
         return f"{(run['stage'] or 'starting').replace('_', ' ')}, {run['progress']:.0%}"
-    return str(result.get("version_id") or result.get("reason") or "-")
+    reason, version = result.get("reason"), result.get("version_id")
+    if reason == "no_new_samples" and version:
+        return f"{reason}: data of {version} unchanged"
+    if reason == "insufficient_samples" and "required" in result:
+        return f"{reason}: {result.get('samples_count')} of {result['required']}"
+    return str(reason or version or "-")
 
 
 def _lasted(run: Mapping[str, Any]) -> str:

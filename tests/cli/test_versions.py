@@ -90,7 +90,12 @@ def test_a_version_is_trained_shown_activated_and_rolled_back(learned: Any, tmp_
 
     assert learned("status", "--json").json["active_model"]["version_id"] == first
     assert first in learned("status").out
-    assert "No model is active" in learned("deactivate").out
+    there = learned("activate", newest, "--force", "--reason", "again").out
+    assert f"{newest} decides from the next decision on, in place of {first}.\n" in there
+    assert f"{first} decides from the next decision on, in place of {newest}.\n" in learned("rollback").out
+    assert (
+        f"No model is active. The cold-start rule makes the next decision. {first} decided" in learned("deactivate").out
+    )
     assert learned("status", "--json").json["active_model"]["version_id"] is None
 
     runs = learned("runs", "--json").json["runs"]

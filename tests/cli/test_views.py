@@ -21,13 +21,17 @@ STATUS: dict[str, Any] = {
     "market": {"source": "simulated", "state": "running", "market_time": "2026-03-02T12:00:00Z", "detail": None},
     "samples": {
         "total": 12_345, "today": 99, "outcome_known": 12_000, "pending": 340, "unobservable": 5,
-        "by_label_source": {"executed": 345, "counterfactual": 11_655, "historical": 0, "synthetic": 0},
+        "by_label_source": {"executed": 345, "counterfactual": 11_655, "historical": 0, "synthetic": 30},
+        "by_origin": {"decision": 12_000, "import": 0, "historical": 315, "synthetic": 30},
+        "decisions": {
+            "total": 12_000, "today": 69, "outcome_known": 11_655, "pending": 340, "unobservable": 5,
+        },
     },
     "trades": {"open": 2, "closed": 345, "total_pnl": -12.5},
     "signals": {"BUY": 15, "SELL": 12, "HOLD": 1_074},
     "retraining": {
         "next_run": "2026-03-03T03:00:00Z", "running": [],
-        "last_run": {"state": "success", "finished_at": "2026-03-02T03:00:09.123Z"},
+        "last_run": {"state": "success", "finished_at": "2026-03-02T03:00:09.123Z", "result": None},
     },
     "active_model": {"version_id": "v20260302_030000", "serving_version_id": "v20260302_030000", "degraded": False},
     "open_alarms": [],
@@ -52,6 +56,10 @@ def test_the_status_says_first_what_a_trader_asks_first(capsys: pytest.CaptureFi
     assert "simulated, running, at 2026-03-02 12:00 UTC" in lines[1]
     assert "v20260302_030000" in lines[2]
     assert "2 open, 345 closed, P&L -12.50" in lines[3]
+    assert "12,000, 69 of them recorded today" in lines[5]
+    assert "11,655 known, 340 to come, 5 unobservable" in lines[6]
+    assert "315 historical, 30 demo (they never train)" in lines[7]
+    assert "synthetic" not in lines[8]
     assert "qt doctor" in lines[-1]
     assert max(map(len, lines)) <= 80
 
@@ -72,6 +80,21 @@ def test_the_status_says_first_what_a_trader_asks_first(capsys: pytest.CaptureFi
         ({"open_alarms": ["clock_skew", "market_feed_stale"]}, "clock_skew, market_feed_stale: qt alarms"),
         ({"retraining": {"next_run": None, "running": [], "last_run": None}}, "never by itself"),
         ({"retraining": {"next_run": None, "running": ["run-1"], "last_run": None}}, "running now (run-1)"),
+        (
+            {
+                "retraining": {
+                    "next_run": None,
+                    "running": [],
+                    "last_run": {
+                        "state": "skipped",
+                        "finished_at": "2026-03-03T03:00:00Z",
+                        "result": {"reason": "no_new_samples", "version_id": "v1"},
+                    },
+                    "last_success": {"state": "success", "finished_at": "2026-03-02T03:00:09Z", "result": {}},
+                }
+            },
+            "last skipped at 2026-03-03 03:00 UTC (no_new_samples: data of v1 unchanged)",
+        ),
         ({"trades": {"open": 0, "closed": 0, "total_pnl": None}}, "P&L -"),
     ],
 )
@@ -96,6 +119,7 @@ def test_runs_say_what_came_of_each(capsys: pytest.CaptureFixture[str]) -> None:
             "runs": [
                 run(),
                 run(state="skipped", result={"reason": "too_few_new_samples"}),
+                run(state="skipped", result={"reason": "no_new_samples", "version_id": "v1"}),
                 run(state="running", stage="walk_forward", progress=0.4, finished_at=None, result=None),
                 run(state="missed", started_at=None, finished_at=None, result=None),
             ]
@@ -107,8 +131,9 @@ def test_runs_say_what_came_of_each(capsys: pytest.CaptureFixture[str]) -> None:
     assert "v20260302_030009" in lines[1]
     assert " 10 s" in lines[1]
     assert "too_few_new_samples" in lines[2]
-    assert "walk forward, 40%" in lines[3]
-    assert lines[4].startswith("-")
+    assert "no_new_samples: data of v1 unchanged" in lines[3]
+    assert "walk forward, 40%" in lines[4]
+    assert lines[5].startswith("-")
 
 
 MODEL = {

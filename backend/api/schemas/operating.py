@@ -10,6 +10,16 @@ from backend.api.schemas.versions import RunOut
 from backend.learning.decisions.checks import MAX_FEATURES
 
 
+class DecisionCounts(Answer):
+    """Samples of origin `decision`: imported, historical and demo rows are none of it."""
+
+    total: int = Field(description="All decisions of the strategy.")
+    outcome_known: int = Field(description="Those that can teach something.")
+    pending: int = Field(description="Those whose outcome may still come.")
+    unobservable: int = Field(description="Those whose outcome will never be known.")
+    today: int = Field(description="Recorded since 00:00 UTC of today.")
+
+
 class SampleCounts(Answer):
     """``total = outcome_known + pending + unobservable``; ``today`` by the time of recording, UTC."""
 
@@ -20,6 +30,8 @@ class SampleCounts(Answer):
     today: int = Field(description="Recorded since 00:00 UTC of today, whenever they were decided; imported rows too.")
     by_action: dict[str, int] = Field(description="By BUY, SELL and HOLD.")
     by_label_source: dict[str, int] = Field(description="Known outcomes by where they come from.")
+    by_origin: dict[str, int] = Field(description="By `decision`, `import`, `historical` and `synthetic`.")
+    decisions: DecisionCounts = Field(description="The same counts of the decisions made here alone.")
 
 
 class TradeCounts(Answer):
@@ -45,6 +57,7 @@ class Retraining(Answer):
     schedule: str = Field(description="QT_AI_RETRAIN_SCHEDULE.")
     next_run: Time | None = Field(description="When it is due next, UTC.")
     last_run: RunOut | None = Field(description="The newest run that has ended, scheduled or asked for.")
+    last_success: RunOut | None = Field(description="The newest run that made a version.")
     running: list[str] = Field(description="The run_ids in progress, of every strategy.")
     samples_until_next: int | None = Field(description="New outcomes a scheduled run would still wait for.")
 

@@ -19,6 +19,7 @@ from backend.settings import Settings
 Sample = AITrainingSample
 
 ACTIONS = tuple(str(action) for action in Action)
+ORIGINS = ("decision", "import", "historical", "synthetic")
 SOURCES = tuple(str(source) for source in LabelSource)
 DAY = timedelta(days=1)
 STALE_AFTER_CANDLES = 3
@@ -95,6 +96,7 @@ def active_model(session: Session, strategy: str, serving: Serving) -> dict[str,
 
 def _samples(session: Session, strategy: str, now: datetime) -> dict[str, Any]:
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    decided = Sample.origin == "decision"
     lost = and_(Sample.state == "unobservable", ~Sample.outcome_known)
     counted = {
         "total": true(),
@@ -103,6 +105,10 @@ def _samples(session: Session, strategy: str, now: datetime) -> dict[str, Any]:
         "today": Sample.created_at >= midnight,
         **{action: Sample.predicted_action == action for action in ACTIONS},
         **{source: Sample.label_source == source for source in SOURCES},
+        **{f"of_{origin}": Sample.origin == origin for origin in ORIGINS},
+        "decided_known": and_(decided, Sample.outcome_known),
+        "decided_unobservable": and_(decided, lost),
+        "decided_today": and_(decided, Sample.created_at >= midnight),
     }
     columns = [func.count().filter(condition).label(name) for name, condition in counted.items()]
     found = session.execute(select(*columns).where(Sample.strategy == strategy)).one()._asdict()
@@ -114,6 +120,20 @@ def _samples(session: Session, strategy: str, now: datetime) -> dict[str, Any]:
         "today": found["today"],
         "by_action": {action: found[action] for action in ACTIONS},
         "by_label_source": {source: found[source] for source in SOURCES},
+        "by_origin": {origin: found[f"of_{origin}"] for origin in ORIGINS},
+        "decisions": _decisions(found),
+    }
+
+
+def _decisions(found: dict[str, int]) -> dict[str, int]:
+    """The same counts of what was really decided here; imported, historical and demo rows are none of it."""
+    known, lost = found["decided_known"], found["decided_unobservable"]
+    return {
+        "total": found["of_decision"],
+        "outcome_known": known,
+        "pending": found["of_decision"] - known - lost,
+        "unobservable": lost,
+        "today": found["decided_today"],
     }
 
 
@@ -136,10 +156,12 @@ def _signals(session: Session, strategy: str, market_time: datetime) -> dict[str
 def _retraining(session: Session, strategy: str, settings: Settings) -> dict[str, Any]:
     running = session.scalars(select(JobRun.run_id).where(JobRun.state == "running").order_by(JobRun.id)).all()
     last = session.scalars(_runs_of(strategy).where(JobRun.state != "running").limit(1)).one_or_none()
+    success = session.scalars(_runs_of(strategy).where(JobRun.state == "success").limit(1)).one_or_none()
     return {
         "enabled": settings.ai_retraining_enabled,
         "schedule": settings.ai_retrain_schedule,
         "last_run": runs.public(last) if last else None,
+        "last_success": runs.public(success) if success else None,
         "running": list(running),
         "samples_until_next": _samples_until_next(session, strategy, settings),
     }

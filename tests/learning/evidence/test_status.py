@@ -44,6 +44,15 @@ def test_the_counts_equal_those_of_the_rows(records: Records) -> None:
     assert samples["by_action"] == Counter(row.predicted_action for row in rows)
     sources = Counter(row.label_source for row in rows if row.label_source)
     assert samples["by_label_source"] == {"historical": 0, **sources}
+    assert samples["by_origin"] == {"historical": 0, **Counter(row.origin for row in rows)}
+    mine = [row for row in rows if row.origin == "decision"]
+    assert samples["decisions"] == {
+        "total": len(mine),
+        "outcome_known": sum(row.outcome_known for row in mine),
+        "pending": sum(row.state in ("pending", "open") for row in mine),
+        "unobservable": sum(row.state == "unobservable" for row in mine),
+        "today": sum(row.created_at.date() == NOW.date() for row in mine),
+    }
 
 
 def test_trades_are_those_really_executed(records: Records) -> None:
