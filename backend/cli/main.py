@@ -131,10 +131,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (SettingsError, QuantumTraderError) as error:
         code = _fail(str(error), 1)
     except typer.TyperException as error:
-        code = _fail(f"{error.format_message()} See: qt --help", error.exit_code)
+        code = _fail(f"{error.format_message()} See: {_help_of(error)} --help", error.exit_code)
     except typer.Abort:
         code = _fail("Stopped.", 130)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _help_of(error: typer.TyperException) -> str:
+    """The command whose usage was wrong, as it is called."""
+    context = getattr(error, "ctx", None)
+    return str(context.command_path) if context is not None else "qt"
 
 
 def _fail(sentence: str, code: int) -> int:

@@ -62,7 +62,7 @@ def start(as_json: JsonOption = False) -> None:
 
 
 def stop(as_json: JsonOption = False) -> None:
-    """Stop the service that qt start started; one that runs in a terminal is stopped there."""
+    """Stop the service that qt start started."""
     places = places_below(ROOT / "var")
     with system.file_lock(places.lock) as free:
         _refuse_unless(free)

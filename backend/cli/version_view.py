@@ -23,13 +23,22 @@ def show_version(told: Mapping[str, Any]) -> None:
     print_facts(_live(told["live"], told["activations"]))
     print("\nMade of")
     print_facts(_origin(told))
-    if told["activations"]:
-        print("\nActivations")
-    for entry in told["activations"]:
-        undone = f", undone {when(entry['undone_at'])}" if entry["undone_at"] else ""
+    if told["history"]:
+        print("\nActivations, rollbacks and deactivations")
+    for entry in told["history"]:
         reason = f": {entry['reason']}" if entry["reason"] else ""
-        print(f"  {when(entry['activated_at'])} by {entry['actor']}{undone}{reason}")
+        print(f"  {when(entry['at'])} {_change(entry, told['version_id'])}, by {entry['actor']}{reason}")
     print(f"\nEvery figure: qt model {told['version_id']} --json")
+
+
+def _change(entry: Mapping[str, Any], version: str) -> str:
+    """What happened to the version, in words."""
+    now, before = entry["version_id"], entry["previous_version"] or "the cold-start rule"
+    if now == version:
+        return f"{'rolled back to' if entry['action'] == 'rollback' else 'activated'}, in place of {before}"
+    if now is None:
+        return "deactivated"
+    return f"{'rolled back' if entry['action'] == 'rollback' else 'replaced'}: {now} decided from then on"
 
 
 def _state(told: Mapping[str, Any]) -> str:

@@ -70,6 +70,10 @@ def test_a_version_is_trained_shown_activated_and_rolled_back(learned: Any, tmp_
     shown = learned("model", first).out
     assert shown.startswith(told["report"]["sentence"])
     assert "for the test" in shown
+    assert f"rolled back to, in place of {newest}, by terminal: the other was better\n" in shown
+    assert f"replaced: {newest} decided from then on, by terminal: for the test\n" in shown
+    assert "activated, in place of the cold-start rule, by terminal: for the test\n" in shown
+    assert f"rolled back: {first} decided from then on, by terminal" in learned("model", newest).out
     assert f"{first} of default: active since" in shown
     assert "what 'always" in shown
     assert "no merit in it" in shown

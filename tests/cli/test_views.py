@@ -243,7 +243,7 @@ REPORT: dict[str, Any] = {
 DETAIL: dict[str, Any] = {
     "version_id": "v20260302_030000", "strategy": "default", "is_active": False, "activated_at": None,
     "replaced_at": None, "trained_at": "2026-03-02T03:00:00Z", "verdict": "no_evidence", "recommended": False,
-    "model_path": "ai_engine/models/x.pkl", "report": REPORT, "activations": [],
+    "model_path": "ai_engine/models/x.pkl", "report": REPORT, "activations": [], "history": [],
     "live": {
         "total_predictions": 0, "matured_predictions": 0, "neutral_predictions": 0, "pending_predictions": 0,
         "correct_predictions": 0, "live_accuracy": None, "total_trades": 0, "total_pnl": 0.0,

@@ -46,6 +46,17 @@ class ModelList(Answer):
     next_cursor: str | None = Field(description="The `cursor` of the next page; null on the last one.")
 
 
+class VersionChange(Answer):
+    """One change of the version that decides."""
+
+    at: Time = Field(description="When, UTC.")
+    action: Literal["activate", "rollback", "deactivate"] = Field(description="What was done.")
+    actor: str = Field(description="Who did it.")
+    reason: str | None = Field(description="Why.")
+    version_id: str | None = Field(description="The version that decided from then on; null: none.")
+    previous_version: str | None = Field(description="The one that decided before; null: none.")
+
+
 class ModelDetail(ModelOut):
     """Everything known about one version."""
 
@@ -57,6 +68,9 @@ class ModelDetail(ModelOut):
     live: Annotated[dict[str, Any], DescribedAs(LiveMetrics)] = Field(description="How it fares.")
     activations: list[Annotated[dict[str, Any], DescribedAs(ActivationEntry)]] = Field(
         description="Who made it decide when and why, newest first."
+    )
+    history: list[VersionChange] = Field(
+        description="Every activation, rollback and deactivation that it was part of, newest first."
     )
 
 

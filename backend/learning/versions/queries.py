@@ -7,10 +7,11 @@ from sqlalchemy.orm import Session
 
 from backend.clock import iso
 from backend.learning.versions.find import find_version
-from backend.models import Activation, AIModelVersion, AITrainingSample, FeatureSchema, Strategy
+from backend.models import Activation, AIModelVersion, AITrainingSample, AuditEntry, FeatureSchema, Strategy
 from backend.operations.paging import before_id, page_of
 
 SHOWN_NAMES = 10
+CHANGES = ("activate", "rollback", "deactivate")
 
 
 def list_models(
@@ -90,6 +91,7 @@ def get_model(session: Session, version_id: str, strategy: str | None = None) ->
         },
         "live": _live(version),
         "activations": _activations(session, version.version_id),
+        "history": _history(session, version),
     }
 
 
@@ -117,6 +119,19 @@ def _activations(session: Session, version_id: str) -> list[dict[str, Any]]:
         }
         for entry in session.scalars(query)
     ]
+
+
+def _history(session: Session, version: AIModelVersion) -> list[dict[str, Any]]:
+    """Every change of the deciding version that it was part of, newest first, from the audit trail."""
+    query = select(AuditEntry).where(AuditEntry.strategy == version.strategy, AuditEntry.action.in_(CHANGES))
+    told = []
+    for entry in session.scalars(query.order_by(AuditEntry.id.desc())):
+        before = (entry.detail or {}).get("previous_version")
+        now = None if entry.action == "deactivate" else entry.subject
+        if version.version_id in (now, before):
+            one = {"at": iso(entry.at), "action": entry.action, "actor": entry.actor, "reason": entry.reason}
+            told.append({**one, "version_id": now, "previous_version": before})
+    return told
 
 
 def list_strategies(
