@@ -48,6 +48,7 @@ from backend.models import Base
 from backend.operations.delivery import Deliverer
 from backend.operations.delivery_targets import check_addresses
 from backend.scheduler import add_watch, build_scheduler
+from backend.setting_values import secrets_of
 from backend.settings import Settings
 from backend.trading.live import TraderLoop
 from backend.trading.markets import has_trader
@@ -199,7 +200,8 @@ def _secrets(settings: Settings) -> list[str | None]:
         settings.webhook_secret,
     )
     addresses = (*settings.notify_urls, settings.webhook_url, parsed(settings.database_url).password)
-    return [*(secret.get_secret_value() if secret else None for secret in given), *addresses]
+    exchange = secrets_of(settings.exchange_url) if settings.exchange_url else []
+    return [*(secret.get_secret_value() if secret else None for secret in given), *addresses, *exchange]
 
 
 def _version() -> str:

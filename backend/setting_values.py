@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl, unquote
 
 from pydantic import SecretStr
 
@@ -14,6 +15,7 @@ Reader = Callable[[str, str], Any]
 
 PRINTED_TOKENS = frozenset({"live-admin-token", "change-me-to-a-random-token", "your-admin-token-here"})
 SHORTEST_TOKEN = 16
+SHORTEST_SECRET = 6
 
 _TRUE = {"1", "true", "on", "yes"}
 _FALSE = {"0", "false", "off", "no"}
@@ -129,6 +131,43 @@ def web_address(name: str, value: str) -> str:
     if not re.fullmatch(r"https?://[^\s/]+\S*", value, re.IGNORECASE):
         raise SettingsError(f"{name} must be an address that begins with http:// or https://.")
     return value
+
+
+def origin(address: str) -> str:
+    """A web address as it may be shown: stars for a user and password, and for a path or query that may hold a key.
+
+    >>> origin("http://127.0.0.1:9000"), origin("https://me:word@proxy.example/KEY/api?key=1")
+    ('http://127.0.0.1:9000', 'https://***@proxy.example/***')
+    """
+    scheme, user, host, rest = _parts(address)
+    return f"{scheme}://{'***@' if user else ''}{host}{'/***' if rest.strip('/') else ''}"
+
+
+def secrets_of(address: str) -> list[str]:
+    """What may not leave the process of a web address that holds more than its origin: all of it, and what says most.
+
+    >>> secrets_of("http://127.0.0.1:9000/")
+    []
+    >>> secrets_of("https://me:p%40ssword@proxy.example/?key=12")
+    ['https://me:p%40ssword@proxy.example/?key=12', 'me:p%40ssword', 'key=12', 'p%40ssword', 'p@ssword']
+    """
+    if origin(address) == address.rstrip("/"):
+        return []
+    _, user, _, rest = _parts(address)
+    query = rest.partition("?")[2]
+    password = user.partition(":")[2] or user
+    # A word that is short would be starred wherever else it stands.
+    words = [password, unquote(password), *(value for _, value in parse_qsl(query))]
+    found = [address.rstrip("/"), user, query, *(word for word in words if len(word) >= SHORTEST_SECRET)]
+    return [one for one in dict.fromkeys(found) if one]
+
+
+def _parts(address: str) -> tuple[str, str, str, str]:
+    """Scheme, user with password, host with port, and the rest."""
+    scheme, _, after = address.partition("://")
+    place = re.split(r"[/?#]", after, maxsplit=1)[0]
+    user, _, host = place.rpartition("@")
+    return scheme, user, host, after[len(place) :]
 
 
 def secret(_name: str, value: str) -> SecretStr:

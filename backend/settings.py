@@ -70,7 +70,7 @@ class Settings:
     market_files: str | None = _setting(None, values.text)
     market_speed: float = _setting(None, values.number(0, 1_000_000))
     strategy: str = _setting(None, values.matching(r"[a-z0-9][a-z0-9_-]{0,63}", "a name of a-z, 0-9, _ and -"))
-    exchange_url: str | None = _setting(None, values.web_address)
+    exchange_url: str | None = _setting(None, values.web_address, shown=False)
     symbols: tuple[str, ...] = _setting("BTCUSDC,ETHUSDC,SOLUSDC", values.symbols)
     timeframe: str = _setting("5m", values.text)
     horizon_candles: int = _setting("12", values.integer(1, 10_000))
@@ -102,6 +102,7 @@ class Settings:
     def in_force(self) -> dict[str, Any]:
         """What may be shown to whoever may read the status: JSON-safe, without any secret or address of one."""
         shown = {field.name: getattr(self, field.name) for field in _FIELDS.values() if field.metadata["shown"]}
+        shown["exchange_url"] = self.exchange_url and values.origin(self.exchange_url)
         return {name: _plain(value) for name, value in shown.items()}
 
 

@@ -14,6 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend import env_file as env_files
+from backend.logs import Redactor
+from backend.main import create_app
+from backend.setting_values import secrets_of
 from backend.settings import ENV_FILE, ROOT, Settings, SettingsError, database_url_in_force, load_settings
 
 TOKEN = "a-good-token-of-some-length"
@@ -548,3 +551,47 @@ def test_the_example_works_as_it_is_with_every_line_uncommented(tmp_path: Path) 
 def test_the_projects_own_file_is_not_committed() -> None:
     assert ENV_FILE == ROOT / ".env"
     assert ".env" in (ROOT / ".gitignore").read_text().split()
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://127.0.0.1:9000", "http://127.0.0.1:9000"),
+        ("http://127.0.0.1:9000/", "http://127.0.0.1:9000"),
+        ("http://[::1]:9000", "http://[::1]:9000"),
+        ("http://[broken", "http://[broken"),
+        ("https://user:hunter2secret@proxy.example:8443", "https://***@proxy.example:8443"),
+        ("https://us@er:hunter2secret@proxy.example", "https://***@proxy.example"),
+        ("https://proxy.example?key=hunter2secret", "https://proxy.example/***"),
+        ("https://proxy.example/hunter2secret/api/v3", "https://proxy.example/***"),
+    ],
+)
+def test_the_address_of_an_exchange_is_shown_without_what_may_be_secret_in_it(url: str, shown: str) -> None:
+    settings = load(EXCHANGE_URL=url)
+
+    assert settings.exchange_url == url
+    assert settings.in_force()["exchange_url"] == shown
+    assert "hunter2secret" not in repr(settings)
+    assert "hunter2secret" not in str(settings.in_force())
+
+
+@given(st.text("abc:%40@é!", min_size=8, max_size=20))
+def test_no_word_of_an_address_s_user_leaves_with_a_line_of_the_log(user: str) -> None:
+    url = f"https://{user}@proxy.example"
+    redactor = Redactor(secrets_of(url))
+
+    assert redactor.text(f"GET {url}/api/v3/time failed") == "GET ***/api/v3/time failed"
+    assert user not in redactor.text(f"the user {user} was refused")
+
+
+def test_a_plain_address_is_no_secret_and_a_short_word_is_hidden_only_where_it_stands() -> None:
+    assert secrets_of("http://127.0.0.1:9000") == []
+    redactor = Redactor(secrets_of("http://a:b@proxy.example/?key=1"))
+
+    assert redactor.text("a b 1 a:b key=1") == "a b 1 *** ***"
+
+
+def test_what_the_exchange_s_address_holds_is_hidden_in_every_answer_of_the_service() -> None:
+    app = create_app(load(EXCHANGE_URL="https://user:hunter2secret@proxy.example"))
+
+    assert "hunter2secret" not in app.state.redactor.text("it answered hunter2secret to user:hunter2secret")
