@@ -142,6 +142,7 @@ def test_one_wrong_answer_to_the_question_for_its_time_moves_nothing(telling: St
     told = int((NOW + off).timestamp() * 1_000) + 7
 
     def upset(exchange: LocalExchange, second: int) -> None:
+        assert market.clock_offset_seconds == pytest.approx(0, abs=0.1)
         if second == 90:
             exchange.fail(Fault("time", body=f'{{"serverTime": {told}}}'), path="time", times=1)
 
@@ -194,6 +195,16 @@ def test_where_it_tells_its_time_no_more_dates_serve_again(telling: Stage) -> No
 
     assert market.clock_offset_seconds == pytest.approx(1_800, abs=1)
     assert rounds[-1].fresh
+
+
+def test_what_a_date_told_first_does_not_count_beside_the_time(telling: Stage) -> None:
+    telling.exchange.fail(wrong_date(NOW + HOUR), path="exchangeInfo")
+    market = telling.market()
+
+    market.prepare()
+
+    assert market.clock_offset_seconds == pytest.approx(0, abs=0.1)
+    assert len(telling.exchange.asked("time")) == 1
 
 
 def test_a_first_date_that_is_wrong_does_not_last(telling: Stage) -> None:

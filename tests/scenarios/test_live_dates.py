@@ -62,3 +62,14 @@ def test_on_answers_of_long_ago_nothing_is_entered(run: LiveMarket, only_dates: 
     run.exchange.heal()
     run.until(run.exchange.now() + 5 * MINUTE)
     assert run.rows("select max(timestamp) from ai_training_samples")[0][0] > f"{run.now - 2 * MINUTE:%Y-%m-%d %H:%M}"
+
+
+def test_a_trader_that_was_told_a_wrong_time_and_thinks_that_nothing_is_due_asks_again(run: LiveMarket) -> None:
+    run.until(BEGIN + 3 * MINUTE)
+    told = int((run.exchange.now() - timedelta(hours=1)).timestamp() * 1_000) + 7
+    run.exchange.fail(Fault("time", body=f'{{"serverTime": {told}}}'), path="time", times=2)
+
+    run.until(BEGIN + 6.5 * MINUTE)
+
+    assert run.exchange.orders() == 0
+    assert run.rows("select max(timestamp) from ai_training_samples")[0][0] > f"{BEGIN + 5 * MINUTE:%Y-%m-%d %H:%M}"
