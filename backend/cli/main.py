@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from backend.cli.options import expanded
+from backend.cli.words import in_terminal_words
 from backend.env_file import SettingsError
 from backend.errors import QuantumTraderError
 
@@ -129,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = app(args=arguments, prog_name="qt", standalone_mode=False)
     except (SettingsError, QuantumTraderError) as error:
-        code = _fail(str(error), 1)
+        code = _fail(in_terminal_words(str(error)), 1)
     except typer.TyperException as error:
         code = _fail(f"{error.format_message()} See: {_help_of(error)} --help", error.exit_code)
     except typer.Abort:

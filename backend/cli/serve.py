@@ -14,13 +14,14 @@ from fastapi import FastAPI
 from backend import migrations
 from backend.cli.listening import address, listen
 from backend.cli.output import JsonOption
+from backend.cli.process import Places, running
 from backend.clock import utc_now
 from backend.database import Database
 from backend.errors import InvalidInputError, UnavailableError
 from backend.learning.versions.store import ArtifactStore
 from backend.main import create_app
 from backend.operations.delivery_targets import check_addresses
-from backend.settings import Settings, admin_token_in_environment, load_settings
+from backend.settings import ROOT, Settings, admin_token_in_environment, load_settings
 from backend.trading.live import TraderLoop
 from backend.trading.markets import OFF, REPLAY, feed_of, is_exchange
 from backend.trading.resume import check_strategy
@@ -99,11 +100,15 @@ def _announced(settings: Settings, app: FastAPI) -> str:
     """The announcement, for which an exchange is given a moment to answer."""
     trader: TraderLoop | None = app.state.trader
     asked = trader is not None and is_exchange(settings.market)
-    return announcement(settings, trader.introduction(MARKET_ANSWERS_SECONDS) if trader and asked else None)
+    market = trader.introduction(MARKET_ANSWERS_SECONDS) if trader and asked else None
+    return announcement(settings, market, background=running(Places(ROOT / "var")) == os.getpid())
 
 
-def announcement(settings: Settings, market: str | None = None) -> str:
-    """What somebody who has just started it needs next; ``market`` is a sentence about the exchange."""
+def announcement(settings: Settings, market: str | None = None, *, background: bool = False) -> str:
+    """What somebody who has just started it needs next; ``market`` is a sentence about the exchange.
+
+    ``background``: whether qt start began it, so that no terminal can interrupt it.
+    """
     where = "in the environment (QT_ADMIN_TOKEN)" if admin_token_in_environment() else "in .env (QT_ADMIN_TOKEN)"
     about = " (a simulated market, trading on paper)" if settings.market == "simulated" else ""
     return "\n".join(
@@ -114,7 +119,7 @@ def announcement(settings: Settings, market: str | None = None) -> str:
             f"  Page:   {address(settings)}/",
             f"  Token:  {where}; show it with: {QT} token",
             f'  Try:    {CURL} -s -H "X-Admin-Token: $({QT} token)" {address(settings)}/ai/status',
-            "  Stop:   Ctrl-C",
+            f"  Stop:   {f'{QT} stop' if background else 'Ctrl-C'}",
         )
     )
 

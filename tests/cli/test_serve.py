@@ -261,7 +261,10 @@ def test_start_and_stop_run_it_in_the_background_once(project: Path, qt_there: A
     assert answered == 200
     assert stopped.json == {"status": "ok", "pid": first.json["pid"], "stopped": True}
     assert (again.code, again.out) == (0, "It was not running.\n")
-    assert "ready" in (project / "var" / "quantum_trader.log").read_text()
+    log = (project / "var" / "quantum_trader.log").read_text()
+    assert "ready" in log
+    assert "qt stop\n" in log
+    assert "Ctrl-C" not in log
     with pytest.raises(OSError, match="refused"):
         get(port, "/health/live")
 
