@@ -69,7 +69,7 @@ CATALOGUE_OF_CODES: dict[Code, Entry] = {
     ),
     Code.THRESHOLD_UNREACHABLE: Entry(
         "No recent forecast reached the confidence that a trade needs.",
-        "Lower QT_MIN_CONFIDENCE on paper, or wait for a version that has skill.",
+        "Wait for outcomes and retrain; on paper, QT_EXPLORATION_RATE trades some HOLDs meanwhile.",
         Severity.WARNING,
     ),
     Code.COSTS_EXCEED_MOVES: Entry(

@@ -99,14 +99,14 @@ def _remedy_for_hold(facts: Facts, reason: str) -> str:
 
 
 def threshold_unreachable(facts: Facts) -> Finding | None:
-    """No recent forecast of a version came near the confidence a trade needs."""
+    """No recent forecast came near the confidence a trade needs, while a version is active to forecast again."""
     confidences = facts.decisions.recent_confidences
     needed = facts.settings.min_confidence
-    if len(confidences) < ENOUGH_FORECASTS or max(confidences) >= needed or needed <= 0.5:
+    silent = len(confidences) < ENOUGH_FORECASTS or facts.active["version_id"] is None
+    if silent or max(confidences) >= needed or needed <= 0.5:
         return None
     highest = max(confidences)
     skill = "A version without skill says 0.5." if highest <= 0.5 else "It is a probability: 0.5 is a coin."
-    reachable = max(math.floor(highest * 1000) / 1000, 0.5)
     modest = highest <= 0.5 and needed <= DEFAULT_MIN_CONFIDENCE and explores(facts)  # HOLD is its right answer
     return Finding(
         Code.THRESHOLD_UNREACHABLE,
@@ -114,7 +114,7 @@ def threshold_unreachable(facts: Facts) -> Finding | None:
         f"QT_MIN_CONFIDENCE is {needed:g}, but the highest confidence of the newest {len(confidences)} forecasts was"
         f" {highest:.3f}. {skill}",
         {"min_confidence": needed, "highest_confidence": highest, "forecasts": len(confidences)},
-        f"Set QT_MIN_CONFIDENCE={reachable:g}, {RESTART}." if highest > 0.5 else learn(facts),
+        trade_more(facts),
     )
 
 

@@ -285,17 +285,31 @@ def test_where_no_version_serves_the_rule_is_promised_only_where_it_knows_the_fe
     assert "where it knows the features, the rest is HOLD" in finding.explanation
 
 
+@pytest.mark.parametrize("highest", [0.5088, 0.5004, 0.5])
 @pytest.mark.parametrize(
-    ("highest", "said"), [(0.5088, "QT_MIN_CONFIDENCE=0.508,"), (0.5004, "QT_MIN_CONFIDENCE=0.5,"), (0.5, "qt retrain")]
+    ("changes", "said"),
+    [
+        ({"settings__min_confidence": 0.51}, "qt retrain"),
+        ({"settings__min_confidence": 0.6}, "QT_MIN_CONFIDENCE=0.51,"),
+        (OWN | {"settings__exploration_rate": 0.0}, "QT_EXPLORATION_RATE=0.02"),
+    ],
 )
-def test_an_unreachable_threshold_names_one_that_can_be_reached_or_what_would_reach_it(
-    facts: Facts, highest: float, said: str
+def test_an_unreachable_threshold_is_not_lowered_to_what_does_not_pay(
+    facts: Facts, highest: float, changes: dict[str, Any], said: str
 ) -> None:
-    finding = found(changed(facts, decisions__recent_confidences=(highest,) * 30), Code.THRESHOLD_UNREACHABLE)
+    told = changed(facts, decisions__recent_confidences=(highest,) * 30, **changes)
+
+    finding = found(told, Code.THRESHOLD_UNREACHABLE)
 
     assert finding is not None
     assert finding.evidence["highest_confidence"] == highest
     assert said in finding.remedy
+
+
+def test_where_no_version_is_active_no_threshold_keeps_it_from_trading(facts: Facts) -> None:
+    told = changed(facts, decisions__recent_confidences=(0.505,) * 30, active__version_id=None)
+
+    assert found(told, Code.THRESHOLD_UNREACHABLE) is None
 
 
 @pytest.mark.parametrize(
