@@ -1,16 +1,18 @@
 """The page and the documentation, as static files without a foreign address, and the API's description."""
 
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from backend.api.openapi import describe
 from backend.api.routing import BotRoute
 
 WEB = Path(__file__).resolve().parents[1] / "web"
+USUAL_ADDRESS = "http://127.0.0.1:8000"
 POLICY = {"content-security-policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'"}
 
 open_pages = APIRouter(include_in_schema=False)
@@ -18,9 +20,11 @@ description = APIRouter(include_in_schema=False, route_class=BotRoute)
 
 
 @open_pages.get("/")
-def index() -> FileResponse:
-    """The front page."""
-    return FileResponse(WEB / "index.html", headers=POLICY)
+def index(request: Request) -> HTMLResponse:
+    """The front page, whose example calls the address that it was opened at."""
+    here = escape(str(request.base_url).rstrip("/"))
+    text = (WEB / "index.html").read_text(encoding="utf-8")
+    return HTMLResponse(text.replace(USUAL_ADDRESS, here), headers=POLICY)
 
 
 @open_pages.get("/docs")

@@ -267,3 +267,11 @@ def test_what_today_counts_and_what_a_number_is_are_said(document: dict[str, Any
     assert "UTC" in schemas["SampleCounts"]["properties"]["today"]["description"]
     assert len(numbers) >= 7
     assert all("integer" in str(schema) and "string" not in str(schema) for schema in numbers.values())
+
+
+def test_the_front_pages_example_calls_the_address_it_was_opened_at(shared_client: TestClient) -> None:
+    page = shared_client.get("/", headers={"host": "127.0.0.1:8123"})
+
+    assert page.status_code == 200
+    assert "http://127.0.0.1:8123/ai/status" in page.text
+    assert ":8000" not in page.text
