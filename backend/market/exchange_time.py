@@ -53,14 +53,16 @@ class Timekeeper:
         return told
 
     def hear(self, headers: Mapping[str, str], sent: int) -> None:
-        """Note what the date of an answer tells; by itself it moves no clock far."""
+        """Note what the date of an answer tells: beside the time it makes that finer, or a reason to ask for it."""
         told = answers.date_ms(headers)
-        seen = None if told is None else read(told, 1_000, sent, to_ms(self._now()))
         if told is None:
             return
+        seen = read(told, 1_000, sent, to_ms(self._now()))
         if not self._time_counts():
             self.clock = self.clock.heard(seen, self._proof)
-        elif not self._asking and (seen is None or self.clock.contradicts(seen)):
+        elif seen is None or not self.clock.contradicts(seen):
+            self.clock = self.clock.heard(seen)
+        elif not self._asking:
             self.clock = self.clock.to_be_checked()
 
     def reached(self, headers: Mapping[str, str], sent: int) -> int:

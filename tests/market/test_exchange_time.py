@@ -207,6 +207,18 @@ def test_what_a_date_told_first_does_not_count_beside_the_time(telling: Stage) -
     assert len(telling.exchange.asked("time")) == 1
 
 
+def test_dates_make_a_time_of_whole_seconds_finer(telling: Stage) -> None:
+    telling.exchange.skew = timedelta(milliseconds=230)
+    market = telling.market(exchange_id="kraken")
+    after = market.start
+    for _ in range(300):
+        telling.clock.pass_by(1.37)
+        for one in market.rounds(after):
+            after = one.close_time
+
+    assert market.clock_offset_seconds == pytest.approx(0.23, abs=0.15)
+
+
 def test_a_first_date_that_is_wrong_does_not_last(telling: Stage) -> None:
     telling.exchange.fail(Fault("none", body="{}"), path="time", times=FOR_EVER)
     telling.exchange.fail(wrong_date(NOW + HOUR), path="exchangeInfo")

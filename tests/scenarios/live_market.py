@@ -22,6 +22,8 @@ from tests.market.exchange_server import LocalExchange
 BEGIN = datetime(2026, 3, 2, 12, 0, 2, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 SYMBOLS = ("BTCUSDC", "ETHUSDC", "SOLUSDC")
+OVERSLEPT = timedelta(milliseconds=3)
+"""No wait is exact; were it so, each question for the time would come at a whole second."""
 MANNERS = Manners(timeout_seconds=0.4, spaced=False)
 EVERYTHING = {
     "samples": "select decision_id, symbol, timestamp, state, price, predicted_action, prediction_score, reason,"
@@ -113,7 +115,7 @@ class LiveMarket:
             assert wait is not None
             assert wait > 0
             self.watch()
-            self.now += min(timedelta(seconds=wait), left)
+            self.now += min(timedelta(seconds=wait) + OVERSLEPT, left)
 
     def close(self) -> None:
         """The end."""
