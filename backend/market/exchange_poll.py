@@ -8,7 +8,7 @@ from backend.clock import Clock, to_ms
 from backend.market.exchange_client import ExchangeClient
 from backend.market.exchange_pages import Pages, Walk, closed_until
 from backend.market.exchange_restraint import FAILED, Backoff, Pause, RefusedError
-from backend.market.exchange_rounds import Asked, RoundBook
+from backend.market.exchange_rounds import FEWEST_FAILURES, LONGEST_PATIENCE_MS, Asked, RoundBook
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,9 @@ class Line:
         if since is None:
             log.warning("%s is not answered: %s", self.symbol, error.message)
         self.failures += 1
-        self.asked = Asked(self.asked.answered_at, their_now if since is None else since, their_now, self.failures)
+        # One that may not be asked for long will not be answered by then, however often it was tried.
+        tried = FEWEST_FAILURES if error.retry_after_seconds * 1_000 > LONGEST_PATIENCE_MS else self.failures
+        self.asked = Asked(self.asked.answered_at, their_now if since is None else since, their_now, tried)
         # Soon enough for the next round.
         longest = max(self.pages.series.length_ms / 2_000, SHORTEST_BACKOFF_SECONDS)
         self.retry = Pause(now, max(min(FAILED.after(self.failures), longest), error.retry_after_seconds))
