@@ -66,20 +66,25 @@ def score_scale(training_scores: FloatArray) -> float:
     return float(np.sqrt(np.mean(training_scores**2))) if len(training_scores) else 0.0
 
 
-def strength(scores: FloatArray, scale: float) -> FloatArray:
-    """Return |score| in units of the model's typical score, shape (n,)."""
-    return np.abs(scores) / scale if scale > 0 else np.zeros(len(scores))
+def strength(scores: FloatArray, scale: float | FloatArray) -> FloatArray:
+    """Return |score| in units of the typical score of the model that made it, shape (n,)."""
+    typical = np.broadcast_to(np.asarray(scale, dtype=np.float64), scores.shape)
+    return np.divide(np.abs(scores), typical, out=np.zeros(len(scores)), where=typical > 0)
 
 
-def fit(scores: FloatArray, y: FloatArray, *, scale: float, cost: float, overlap: float) -> Calibration:
+def fit(
+    scores: FloatArray, y: FloatArray, *, scales: FloatArray, shipped_scale: float, cost: float, overlap: float
+) -> Calibration:
     """Learn from out-of-sample rows.
 
     Parameters
     ----------
     scores, y
         Forecasts of rows the model was not fitted on, and their returns; shape (n,).
-    scale
-        ``score_scale`` of the model that made the scores.
+    scales
+        ``score_scale`` of the model that made each score; shape (n,).
+    shipped_scale
+        ``score_scale`` of the model that the calibration is for.
     cost
         Rows with ``|y| <= cost`` have no direction.
     overlap
@@ -92,18 +97,18 @@ def fit(scores: FloatArray, y: FloatArray, *, scale: float, cost: float, overlap
     """
     outside = np.abs(y) > cost
     if not outside.any():
-        return without_skill(scale)
-    sizes = strength(scores, scale)
+        return without_skill(shipped_scale)
+    sizes = strength(scores, scales)
     low, high = (float(edge) for edge in np.quantile(sizes, (1 / TERCILES, 2 / TERCILES)))
     hits = np.sign(scores) == np.sign(y)
     shrink = fit_shrink(scores, y, overlap=overlap)
     if _shrunk_rate(hits[outside], overlap) <= COIN:
-        return Calibration(scale, (low, high), (COIN, COIN, COIN), shrink)
+        return Calibration(shipped_scale, (low, high), (COIN, COIN, COIN), shrink)
     tercile = np.searchsorted(np.array([low, high]), sizes, side="right")
     first, second, third = (
         max(COIN, _shrunk_rate(hits[outside & (tercile == number)], overlap)) for number in range(TERCILES)
     )
-    return Calibration(scale, (low, high), (first, second, third), shrink)
+    return Calibration(shipped_scale, (low, high), (first, second, third), shrink)
 
 
 def _shrunk_rate(hits: np.ndarray[Any, np.dtype[np.bool_]], overlap: float) -> float:

@@ -2,19 +2,21 @@
 
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ai_engine import artifact, calibration, recipes, report, split
+from ai_engine import artifact, calibration, recipes, report, split, walk_forward
 from ai_engine.calibration import Calibration
 from ai_engine.dataset import Dataset, Rows, build, data_hash
+from ai_engine.judged import Judged
 from ai_engine.metrics import effective_samples
+from ai_engine.past import NOTHING_BEFORE, Past, compare_with_champion, evidence_of_nights
 from ai_engine.recipes import Recipe
-from ai_engine.report import Judged
 from ai_engine.split import Split
 from ai_engine.types import FeatureMatrix, FloatArray
+from ai_engine.walk_forward import OutOfSample
 
 MIN_USABLE_ROWS = 10
 MIN_FIT_ROWS = 5
@@ -74,8 +76,10 @@ def prepare(rows: Rows, context: TrainingContext) -> Dataset | Refused:
     return dataset
 
 
-def train(rows: Rows, context: TrainingContext, progress: Progress | None = None) -> Trained | Refused:
-    """Judge a fit on the older rows by the newest, then fit the shipped model on all of them.
+def train(
+    rows: Rows, context: TrainingContext, progress: Progress | None = None, past: Past = NOTHING_BEFORE
+) -> Trained | Refused:
+    """Judge fits on older rows by newer ones, then fit the shipped model on all of them.
 
     Parameters
     ----------
@@ -85,37 +89,43 @@ def train(rows: Rows, context: TrainingContext, progress: Progress | None = None
         Horizon, costs and seed; ``looks`` counts the retrainings so far and stands in the report only.
     progress
         Called with a stage's name and the share done so far, 0 to 1.
+    past
+        What earlier nights left: forecasts that have matured since, and the active version.
     """
     tell = progress or _silent
     tell("preparing", 0.0)
     dataset = prepare(rows, context)
     if isinstance(dataset, Refused):
         return dataset
-    tell("fitting", 0.1)
-    digest = data_hash(dataset)
     parts = split.chronological(dataset.times, dataset.ends, timeframe_ms=context.timeframe_ms)
+    tell("fitting", 0.05)
     trial = _try(dataset, parts, seed=context.seed)
-    tell("refitting", 0.5)
-    recipe = recipes.for_rows(len(dataset), seed=context.seed)
-    fitted = recipes.fit(dataset.X, dataset.y, dataset.weights, recipe)
+    made = _walk(dataset, context, tell)
+    tell("refitting", 0.7)
+    shipped = _ship(dataset, context, made)
     tell("judging", 0.9)
-    scores = fitted.predict(dataset.X)
-    content = artifact.Content(
-        fitted=fitted,
-        calibration=_calibrate(trial, cost=context.cost, scale=calibration.score_scale(scores)),
-        feature_names=dataset.feature_names,
-        canary_features=_canaries(dataset.X),
-        manifest=_manifest(dataset, recipe, context, digest),
+    judged = Judged(
+        dataset=dataset,
+        split=parts,
+        train=trial.train,
+        validation=trial.validation,
+        train_scores=trial.train_scores,
+        validation_scores=trial.validation_scores,
+        out_of_sample=made,
+        comparison=compare_with_champion(dataset, made, past, cost=context.cost),
+        nights=evidence_of_nights(past, cost=context.cost),
+        constant=shipped.constant,
+        cost=context.cost,
+        looks=context.looks,
+        data_hash=shipped.data_hash,
     )
-    blob = artifact.pack(content)
-    judged = trial.judged(dataset, parts, context, digest, constant=float(np.ptp(scores)) == 0.0)
     tell("done", 1.0)
     return Trained(
-        artifact=blob,
-        sha256=artifact.sha256(blob),
+        artifact=shipped.blob,
+        sha256=artifact.sha256(shipped.blob),
         report=report.build(judged),
-        data_hash=digest,
-        recipe=recipe.as_dict(),
+        data_hash=shipped.data_hash,
+        recipe=shipped.recipe.as_dict(),
         libraries=libraries(),
     )
 
@@ -129,23 +139,6 @@ class _Trial:
     train_scores: FloatArray | None
     validation_scores: FloatArray | None
 
-    def judged(
-        self, dataset: Dataset, parts: Split, context: TrainingContext, digest: str, *, constant: bool
-    ) -> Judged:
-        """Put everything together that the report is made of."""
-        return Judged(
-            dataset=dataset,
-            split=parts,
-            train=self.train,
-            validation=self.validation,
-            train_scores=self.train_scores,
-            validation_scores=self.validation_scores,
-            constant=constant,
-            cost=context.cost,
-            looks=context.looks,
-            data_hash=digest,
-        )
-
 
 def _try(dataset: Dataset, parts: Split, *, seed: int) -> _Trial:
     """Fit on the older part alone: scaling, weights and recipe know nothing of the newer rows."""
@@ -156,20 +149,56 @@ def _try(dataset: Dataset, parts: Split, *, seed: int) -> _Trial:
     return _Trial(older, newer, fitted.predict(older.X), fitted.predict(newer.X))
 
 
-def _calibrate(trial: _Trial, *, cost: float, scale: float) -> Calibration:
-    """Learn confidence and shrinkage from the trial's newer rows, in the shipped model's unit of strength."""
-    newer = trial.validation
-    if trial.train_scores is None or trial.validation_scores is None or len(newer) == 0:
-        return calibration.without_skill(scale)
-    worth = effective_samples(newer, np.ones(len(newer), dtype=bool))
-    learned = calibration.fit(
-        trial.validation_scores,
-        newer.y,
-        scale=calibration.score_scale(trial.train_scores),
-        cost=cost,
-        overlap=max(1.0, len(newer) / worth),
+def _walk(dataset: Dataset, context: TrainingContext, tell: Progress) -> OutOfSample | None:
+    return walk_forward.forecast(
+        dataset,
+        timeframe_ms=context.timeframe_ms,
+        cost=context.cost,
+        seed=context.seed,
+        progress=lambda share: tell("walking_forward", 0.2 + 0.5 * share),
     )
-    return replace(learned, score_scale=scale)
+
+
+@dataclass(frozen=True)
+class _Shipped:
+    """The file fitted on all rows; ``constant`` where it only ever predicts one number."""
+
+    blob: bytes
+    recipe: Recipe
+    data_hash: str
+    constant: bool
+
+
+def _ship(dataset: Dataset, context: TrainingContext, made: OutOfSample | None) -> _Shipped:
+    """Fit the same recipe on all rows; what the walk-forward taught of confidence goes with it."""
+    digest = data_hash(dataset)
+    recipe = recipes.for_rows(len(dataset), seed=context.seed)
+    fitted = recipes.fit(dataset.X, dataset.y, dataset.weights, recipe)
+    scores = fitted.predict(dataset.X)
+    content = artifact.Content(
+        fitted=fitted,
+        calibration=_calibrate(dataset, made, cost=context.cost, scale=calibration.score_scale(scores)),
+        feature_names=dataset.feature_names,
+        canary_features=_canaries(dataset.X),
+        manifest=_manifest(dataset, recipe, context, digest),
+    )
+    return _Shipped(artifact.pack(content), recipe, digest, float(np.ptp(scores)) == 0.0)
+
+
+def _calibrate(dataset: Dataset, made: OutOfSample | None, *, cost: float, scale: float) -> Calibration:
+    """Learn confidence and shrinkage from the walk-forward's rows, in the shipped model's unit of strength."""
+    if made is None:
+        return calibration.without_skill(scale)
+    part = dataset.part(made.rows)
+    worth = effective_samples(part, np.ones(len(part), dtype=bool))
+    return calibration.fit(
+        made.scores,
+        part.y,
+        scales=made.scales,
+        shipped_scale=scale,
+        cost=cost,
+        overlap=max(1.0, len(part) / worth),
+    )
 
 
 def _canaries(X: FeatureMatrix) -> FeatureMatrix:

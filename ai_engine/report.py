@@ -1,35 +1,17 @@
-"""The report that stands beside every accuracy: each key from the first version on, null where not computed yet."""
+"""The report that stands beside every accuracy: each key from the first version on, null where it cannot be known."""
 
 from collections import Counter
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
-from ai_engine import baselines, metrics, verdict
-from ai_engine.dataset import Dataset
+from ai_engine import baselines, inference, metrics, verdict
 from ai_engine.features.catalogue import schema_hash
-from ai_engine.split import Split
-from ai_engine.types import FloatArray, LabelSource, Verdict
-
-WALK_FORWARD_KEYS = ("samples", "accuracy", "ci95", "baseline_accuracy", "edge", "p_value", "net_return")
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What was fitted and how it answered: parts in time order, scores None where too few rows were left to fit."""
-
-    dataset: Dataset
-    split: Split
-    train: Dataset
-    validation: Dataset
-    train_scores: FloatArray | None
-    validation_scores: FloatArray | None
-    constant: bool
-    cost: float
-    looks: int
-    data_hash: str
+from ai_engine.inference import Panel
+from ai_engine.judged import Judged, gather, panel
+from ai_engine.types import LabelSource, Verdict
+from ai_engine.walk_forward import OutOfSample
 
 
 def build(judged: Judged) -> dict[str, Any]:
@@ -38,39 +20,12 @@ def build(judged: Judged) -> dict[str, Any]:
     word = verdict.judge(facts)
     return (
         _parts(judged)
-        | {"walk_forward": dict.fromkeys(WALK_FORWARD_KEYS)}
+        | {"walk_forward": _walk_forward(judged, facts)}
         | _against_baseline(facts)
         | _worth(judged, facts)
-        | _lineage(judged)
-        | _judgement(facts, word)
+        | _lineage(judged, facts, word)
+        | _judgement(judged, facts, word)
         | _composition(judged)
-    )
-
-
-def gather(judged: Judged) -> verdict.Facts:
-    """Return the facts that verdict and sentence rest on."""
-    part, scores = judged.validation, judged.validation_scores
-    accuracy = metrics.Accuracy(0, 0, 0)
-    baseline_accuracy, baseline_name, worth = None, None, 0.0
-    if scores is not None:
-        accuracy = metrics.directional_accuracy(scores, part.y, cost=judged.cost)
-        majority = baselines.fit_majority(judged.train.y, cost=judged.cost)
-        baseline_name = majority.name
-        baseline = metrics.directional_accuracy(majority.predict(len(part)), part.y, cost=judged.cost)
-        baseline_accuracy = baseline.value
-        worth = metrics.effective_samples(part, np.abs(part.y) > judged.cost)
-    return verdict.Facts(
-        constant=judged.constant,
-        training_rows=len(judged.train),
-        validation_rows=len(part),
-        artifact_rows=len(judged.dataset),
-        hits=accuracy.hits,
-        scored=accuracy.scored,
-        baseline_accuracy=baseline_accuracy,
-        baseline_name=baseline_name,
-        effective_samples=worth,
-        windows=metrics.non_overlapping_windows(part.times, part.ends),
-        min_detectable_accuracy=metrics.min_detectable_accuracy(worth),
     )
 
 
@@ -85,9 +40,14 @@ def _parts(judged: Judged) -> dict[str, Any]:
         if scores is not None:
             seen[f"{name}_accuracy"] = metrics.directional_accuracy(scores, part.y, cost=judged.cost).value
             seen[f"{name}_mae"] = metrics.mean_absolute_error(scores, part.y)
+    interval = None
+    if judged.validation_scores is not None and len(judged.validation):
+        part = judged.validation
+        seen_then = Panel(part.times, part.ends, part.symbols, part.y, judged.validation_scores)
+        interval = inference.accuracy_interval(seen_then, cost=judged.cost)
     return seen | {
-        "validation_accuracy_ci95": None,
-        "ci_method": None,
+        "validation_accuracy_ci95": [interval.low, interval.high] if interval else None,
+        "ci_method": interval.method if interval else None,
         "training_samples": len(judged.split.train),
         "validation_samples": len(judged.split.validation),
         "purged_rows": len(judged.split.purged),
@@ -96,15 +56,57 @@ def _parts(judged: Judged) -> dict[str, Any]:
     }
 
 
+def _walk_forward(judged: Judged, facts: verdict.Facts) -> dict[str, Any]:
+    """What decides the verdict, every forecast made by a model that had not seen the row."""
+    seen, made = panel(judged), judged.out_of_sample
+    interval = inference.accuracy_interval(seen, cost=judged.cost) if seen is not None else None
+    net = metrics.net_return_per_trade(seen.scores, seen.y, cost=judged.cost) if seen is not None else None
+    return {
+        "samples": facts.rows,
+        "accuracy": facts.accuracy,
+        "ci95": [interval.low, interval.high] if interval else None,
+        "ci_method": interval.method if interval else None,
+        "baseline_accuracy": facts.baseline_accuracy,
+        "edge": _edge(facts),
+        "p_value": facts.p_value,
+        "p_value_against_majority": facts.p_majority,
+        "net_return": net,
+        "shifts": facts.shifts,
+        "windows": facts.windows,
+        "newest_accuracy": facts.newest_accuracy,
+        "challengers": _challengers(judged, made),
+    }
+
+
+def _challengers(judged: Judged, made: OutOfSample | None) -> dict[str, Any] | None:
+    """Zero, mean, majority sign and ridge on the very same rows."""
+    if made is None:
+        return None
+    y = judged.dataset.y[made.rows]
+    answers = {"zero": np.zeros(len(y)), "mean": made.mean, "ridge": made.ridge, "xgboost": made.scores}
+    told: dict[str, Any] = {
+        name: {
+            "accuracy": metrics.directional_accuracy(scores, y, cost=judged.cost).value if name != "zero" else None,
+            "mae": metrics.mean_absolute_error(scores, y),
+        }
+        for name, scores in answers.items()
+    }
+    majority = metrics.directional_accuracy(made.majority, y, cost=judged.cost).value
+    return told | {"majority": {"accuracy": majority, "mae": None}}
+
+
+def _edge(facts: verdict.Facts) -> float | None:
+    if facts.accuracy is None or facts.baseline_accuracy is None:
+        return None
+    return facts.accuracy - facts.baseline_accuracy
+
+
 def _against_baseline(facts: verdict.Facts) -> dict[str, Any]:
-    edge = None
-    if facts.accuracy is not None and facts.baseline_accuracy is not None:
-        edge = facts.accuracy - facts.baseline_accuracy
     return {
         "baseline_accuracy": facts.baseline_accuracy,
         "baseline_name": facts.baseline_name,
-        "edge": edge,
-        "p_value": None,
+        "edge": _edge(facts),
+        "p_value": facts.p_value,
         "effective_samples": int(facts.effective_samples),
     }
 
@@ -119,7 +121,7 @@ def _worth(judged: Judged, facts: verdict.Facts) -> dict[str, Any]:
     break_even = metrics.break_even_accuracy(judged.dataset.y, cost=judged.cost)
     return {
         "neutral_samples": int((np.abs(part.y) <= judged.cost).sum()),
-        "min_detectable_accuracy": facts.min_detectable_accuracy,
+        "min_detectable_accuracy": metrics.min_detectable_accuracy(facts.effective_samples),
         "break_even_accuracy": break_even,
         "costs_exceed_moves": break_even is None,
         "net_return_after_costs": net_return,
@@ -128,28 +130,31 @@ def _worth(judged: Judged, facts: verdict.Facts) -> dict[str, Any]:
     }
 
 
-def _lineage(judged: Judged) -> dict[str, Any]:
+def _lineage(judged: Judged, facts: verdict.Facts, word: Verdict) -> dict[str, Any]:
     dataset = judged.dataset
     spread = np.ptp(dataset.X, axis=0)
+    judgeable = word not in (Verdict.DEGENERATE, Verdict.INSUFFICIENT_DATA)
     return {
         "split_time": _utc(judged.split.split_time),
         "quarantined": dict(dataset.rejected),
         "constant_features": [name for name, width in zip(dataset.feature_names, spread, strict=True) if width == 0],
-        "suspected_leakage": None,
+        "suspected_leakage": list(facts.suspects) if judgeable else None,
         "target_kind": dataset.target_kind.value,
         "looks": judged.looks,
-        "e_value": None,
+        "e_value": judged.nights.e_value if judged.nights else None,
         "data_hash": judged.data_hash,
         "feature_schema_hash": schema_hash(dataset.feature_names),
-        "comparison": None,
+        "comparison": judged.comparison.as_dict() if judged.comparison else None,
     }
 
 
-def _judgement(facts: verdict.Facts, word: Verdict) -> dict[str, Any]:
+def _judgement(judged: Judged, facts: verdict.Facts, word: Verdict) -> dict[str, Any]:
+    comparison = judged.comparison.verdict if judged.comparison else None
+    reasons = verdict.recommendation_reasons(word, comparison, judged.nights.e_value if judged.nights else None)
     return {
         "verdict": word.value,
-        "recommended": False,
-        "recommendation_reasons": verdict.recommendation_reasons(word),
+        "recommended": not reasons,
+        "recommendation_reasons": reasons,
         "sentence": verdict.sentence(facts, word),
     }
 

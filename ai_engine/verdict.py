@@ -2,28 +2,48 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from ai_engine.leakage import LARGEST_ACCURACY
+from ai_engine.metrics import Z_ONE_SIDED_5, Z_POWER_80
+from ai_engine.sequential import ENOUGH
 from ai_engine.types import Verdict
 
+MIN_SHIFTS = 39
 MIN_EFFECTIVE_SAMPLES = 30
 MIN_WINDOWS = 10
-MIN_PART_ROWS = 30
+MIN_FOLD_ROWS = 30
+SIGNIFICANT = 0.05
+SIGNIFICANT_AGAINST_MAJORITY = 0.10
+COIN = 0.5
+EDGE_WORTH_SEEING = 0.08
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the verdict and the sentence are made of; accuracies are fractions, None where nothing could be scored."""
+    """What verdict and sentence are made of, out of sample; accuracies are fractions, None where nothing was scored.
+
+    ``p_value`` is the worse of the two circular-shift tests, ``p_majority`` the bootstrap against always taking the
+    commoner direction, ``newest_accuracy`` that of the newest block, ``suspects`` the features that leak.
+    """
 
     constant: bool
-    training_rows: int
-    validation_rows: int
     artifact_rows: int
+    smallest_training: int
+    smallest_test: int
+    rows: int
     hits: int
     scored: int
     baseline_accuracy: float | None
     baseline_name: str | None
+    ridge_accuracy: float | None
     effective_samples: float
     windows: int
-    min_detectable_accuracy: float | None
+    shifts: int
+    p_value: float | None
+    p_majority: float | None
+    newest_accuracy: float | None
+    suspects: tuple[str, ...]
 
     @property
     def accuracy(self) -> float | None:
@@ -32,21 +52,28 @@ class Facts:
 
 
 def judge(facts: Facts) -> Verdict:
-    """Return the first verdict that applies; evidence over several periods is not judged here, so never more."""
+    """Return the first verdict that applies."""
     if facts.constant:
         return Verdict.DEGENERATE
     if missing(facts):
         return Verdict.INSUFFICIENT_DATA
-    return Verdict.NO_EVIDENCE
+    if facts.suspects or (facts.accuracy is not None and facts.accuracy > LARGEST_ACCURACY):
+        return Verdict.SUSPECTED_LEAKAGE
+    if doubts(facts):
+        return Verdict.NO_EVIDENCE
+    beats_majority = facts.p_majority is not None and facts.p_majority <= SIGNIFICANT_AGAINST_MAJORITY
+    return Verdict.STRONG_EVIDENCE if beats_majority else Verdict.EVIDENCE
 
 
 def missing(facts: Facts) -> list[str]:
-    """Return, in words, what the data lacks before an accuracy means anything."""
+    """Return, in words, what the data lacks before an accuracy or a correlation means anything."""
     reasons = []
-    if facts.training_rows < MIN_PART_ROWS:
-        reasons.append(f"{_counted(facts.training_rows, 'row')} to fit on ({MIN_PART_ROWS} needed)")
-    if facts.validation_rows < MIN_PART_ROWS:
-        reasons.append(f"{_counted(facts.validation_rows, 'newer row')} to judge it on ({MIN_PART_ROWS} needed)")
+    if facts.smallest_training < MIN_FOLD_ROWS:
+        reasons.append(f"{_counted(facts.smallest_training, 'row')} to fit a part on ({MIN_FOLD_ROWS} needed)")
+    if facts.smallest_test < MIN_FOLD_ROWS:
+        reasons.append(f"{_counted(facts.smallest_test, 'later row')} to judge a part on ({MIN_FOLD_ROWS} needed)")
+    if facts.shifts < MIN_SHIFTS:
+        reasons.append(f"{_counted(facts.shifts, 'wrong alignment')} to compare with ({MIN_SHIFTS} needed)")
     if facts.windows < MIN_WINDOWS:
         reasons.append(f"{_counted(facts.windows, 'outcome window')} without overlap ({MIN_WINDOWS} needed)")
     if facts.effective_samples < MIN_EFFECTIVE_SAMPLES:
@@ -55,12 +82,34 @@ def missing(facts: Facts) -> list[str]:
     return reasons
 
 
-def recommendation_reasons(verdict: Verdict) -> list[str]:
-    """Return why a version is not recommended; an empty list would mean that it is."""
-    return [
-        f"the verdict is {verdict.value}, not evidence",
-        "evidence over several periods and many nights has not been computed",
-    ]
+def doubts(facts: Facts) -> list[str]:
+    """Return, in words, what speaks against one night's evidence; empty where it holds."""
+    reasons = []
+    if facts.p_value is None or facts.p_value > SIGNIFICANT:
+        shown = "unknown" if facts.p_value is None else f"{facts.p_value:.1%}"
+        reasons.append(f"chance alone does as well in {shown} of alignments (at most {SIGNIFICANT:.0%} wanted)")
+    if facts.accuracy is None or facts.baseline_accuracy is None or facts.accuracy <= facts.baseline_accuracy:
+        reasons.append(f"it does not beat {_plain(facts.baseline_name)}")
+    if facts.newest_accuracy is None or facts.newest_accuracy < COIN:
+        shown = "nothing to score" if facts.newest_accuracy is None else f"{facts.newest_accuracy:.1%}"
+        reasons.append(f"its newest part had {shown}, less than a coin")
+    return reasons
+
+
+def recommendation_reasons(verdict: Verdict, comparison: str | None, e_value: float | None) -> list[str]:
+    """Return why a version is not recommended; empty where it is.
+
+    ``comparison`` is the verdict against the active version, None where none is active.
+    """
+    reasons = []
+    if verdict not in (Verdict.EVIDENCE, Verdict.STRONG_EVIDENCE):
+        reasons.append(f"the verdict is {verdict.value}, not evidence")
+    if comparison not in (None, "better"):
+        reasons.append(f"against the active version it is {comparison.replace('_', ' ')}")
+    if e_value is None or e_value < ENOUGH:
+        shown = "not known yet" if e_value is None else f"{e_value:.3g}"
+        reasons.append(f"the evidence over all nights is {shown} ({ENOUGH:g} needed)")
+    return reasons
 
 
 def sentence(facts: Facts, verdict: Verdict) -> str:
@@ -68,35 +117,71 @@ def sentence(facts: Facts, verdict: Verdict) -> str:
     shipped = f"the shipped file is fitted on all {facts.artifact_rows} usable rows."
     if verdict is Verdict.DEGENERATE:
         return f"The model answers the same number whatever it sees, so it has no direction to follow; {shipped}"
-    measured = _measured(facts)
     if verdict is Verdict.INSUFFICIENT_DATA:
-        return f"{measured}: too little to tell it from a coin, with {_listed(missing(facts))}; {shipped}"
-    return f"{measured}; {_what_it_means(facts)}; {shipped}"
+        return f"{_too_little(facts)}; {shipped}"
+    if verdict is Verdict.SUSPECTED_LEAKAGE:
+        return f"{_measured(facts)}: {_leaking(facts)}; {shipped}"
+    meaning = (
+        f"not told from chance, for {_listed(doubts(facts))}"
+        if verdict is Verdict.NO_EVIDENCE
+        else f"chance alone does as well in {facts.p_value:.1%} of alignments"
+    )
+    return f"{_measured(facts)}: {meaning}{_ridge(facts)}; {shipped}"
+
+
+def _too_little(facts: Facts) -> str:
+    rows, worth = _counted(facts.scored, "outcome"), int(facts.effective_samples)
+    said = f"{rows} that the model had not seen"
+    if worth < facts.scored:
+        said += f", worth about {worth} independent ones,"
+    lacks = f"cannot tell this model from a coin ({_listed(missing(facts))})"
+    more = _rows_needed(facts)
+    if more is None:
+        return f"{said} {lacks}"
+    return f"{said} {lacks}; about {more} more are needed to see an edge of {100 * EDGE_WORTH_SEEING:.0f} points"
+
+
+def _rows_needed(facts: Facts) -> int | None:
+    """Further scored rows of this kind until an edge of 8 points would be seen with 80 % power."""
+    if facts.effective_samples <= 0:
+        return None
+    accuracy = COIN + EDGE_WORTH_SEEING
+    spread = Z_ONE_SIDED_5 * 0.5 + Z_POWER_80 * float(np.sqrt(accuracy * (1 - accuracy)))
+    lacking = (spread / EDGE_WORTH_SEEING) ** 2 - facts.effective_samples
+    return _two_digits(lacking * facts.scored / facts.effective_samples) if lacking > 0 else None
+
+
+def _two_digits(number: float) -> int:
+    """A rough number said roughly."""
+    return int(float(f"{number:.2g}"))
 
 
 def _measured(facts: Facts) -> str:
     if facts.accuracy is None:
-        return "No newer move larger than the costs was left to judge the direction on"
+        return "No move larger than the costs was left to judge the direction on"
     baseline = ""
-    if facts.baseline_accuracy is not None and facts.baseline_name is not None:
-        baseline = f" ({facts.baseline_name.replace('_', ' ')} scores {facts.baseline_accuracy:.1%})"
+    if facts.baseline_accuracy is not None:
+        baseline = f" ({_plain(facts.baseline_name)}: {facts.baseline_accuracy:.1%})"
     return (
-        f"The fit on older rows had the direction right on {facts.hits} of {facts.scored} newer moves larger than "
-        f"the costs, {facts.accuracy:.1%}{baseline}"
+        f"Right direction in {facts.hits} of {facts.scored} moves larger than the costs that the model had not seen,"
+        f" {facts.accuracy:.1%}{baseline}"
     )
 
 
-def _what_it_means(facts: Facts) -> str:
-    independent = int(facts.effective_samples)
-    needed = facts.min_detectable_accuracy
-    if needed is None or facts.accuracy is None:
-        return f"about {independent} independent outcomes cannot tell this from a coin"
-    if facts.accuracy < needed:
-        return f"about {independent} independent outcomes would reliably show only an accuracy of {needed:.1%} or more"
-    return (
-        f"that is more than the {needed:.1%} which about {independent} independent outcomes can show, but one split "
-        "alone does not count as evidence"
-    )
+def _leaking(facts: Facts) -> str:
+    if facts.suspects:
+        return f"too good to be a forecast, because {_listed(list(facts.suspects))} knows the outcome"
+    return f"more than {LARGEST_ACCURACY:.0%} is too good to be a forecast; look for a feature that knows the outcome"
+
+
+def _ridge(facts: Facts) -> str:
+    if facts.ridge_accuracy is None or facts.accuracy is None or facts.accuracy > facts.ridge_accuracy:
+        return ""
+    return f"; a ridge regression on the same rows does as well ({facts.ridge_accuracy:.1%})"
+
+
+def _plain(name: str | None) -> str:
+    return (name or "the commoner direction").replace("_", " ")
 
 
 def _listed(reasons: list[str]) -> str:

@@ -182,7 +182,7 @@ def test_one_strategys_failure_does_not_keep_the_others_from_their_turn(house: H
     house.plant(Planted(strategy="b"))
     good = house.training
 
-    def fail_for_a(rows: object, context: object, progress: object = None) -> object:
+    def fail_for_a(rows: object, context: object, *told: object) -> object:
         if context.strategy == "a":  # type: ignore[attr-defined]
             raise ZeroDivisionError
         return good.trainer(rows, context)  # type: ignore[arg-type]

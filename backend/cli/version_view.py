@@ -17,8 +17,11 @@ def show_version(told: Mapping[str, Any]) -> None:
     print(f"Verdict: {told['verdict']}. {MEANING[told['verdict']]}")
     if not told["recommended"]:
         say(f"Not recommended: {'; '.join(report.get('recommendation_reasons') or ['no reason is recorded'])}.")
-    print("\nJudged on rows it had not seen")
-    print_rows(_numbers(report), NUMBERS, "")
+    if _walked(report):
+        print("\nOver five periods, each forecast by what was known before it: what the verdict rests on")
+        print_rows(_table(_periods(report, report["walk_forward"])), NUMBERS, "")
+    print("\nOn the newest fifth, forecast by what was known before it")
+    print_rows(_table(_newest(report)), NUMBERS, "")
     print("\nLive")
     print_facts(_live(told["live"], told["activations"]))
     print("\nMade of")
@@ -49,29 +52,72 @@ def _state(told: Mapping[str, Any]) -> str:
     return "never active"
 
 
-def _numbers(report: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The report's figures in the order in which they are to be believed."""
-    low, high = report.get("validation_accuracy_ci95") or (None, None)
-    judged, small = report["validation_samples"] - report["neutral_samples"], report["neutral_samples"]
-    baseline = (report["baseline_name"] or "the baseline").replace("_", " ")
+def _walked(report: Mapping[str, Any]) -> bool:
+    """Whether there was anything to judge over several periods; reports of the first release never say so."""
+    return bool((report.get("walk_forward") or {}).get("samples"))
+
+
+def _table(rows: list[tuple[str, str, str]]) -> list[dict[str, str]]:
+    return [{"name": name, "value": value, "meaning": meaning} for name, value, meaning in rows]
+
+
+def _interval(interval: list[float] | None) -> tuple[str, str, str]:
+    if interval is None:
+        return "95 % interval", "-", "cannot be told from so little"
+    return "95 % interval", f"{percent(interval[0])} to {percent(interval[1])}", "where the accuracy lies"
+
+
+def _baseline(report: Mapping[str, Any]) -> tuple[str, str, str]:
+    name = (report["baseline_name"] or "the baseline").replace("_", " ")
+    return "baseline", percent(report["baseline_accuracy"]), f"what '{name}' scores on the same rows"
+
+
+def _periods(report: Mapping[str, Any], walked: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """What decides, in the order in which it is to be believed."""
     rows = [
         (
             "accuracy",
-            percent(report["validation_accuracy"]),
-            f"right directions among {judged:,} newer moves larger than the costs ({small:,} smaller ones left out)",
+            percent(walked["accuracy"]),
+            f"right directions, {walked['samples']:,} rows with small moves left out",
         ),
+        _interval(walked["ci95"]),
+        _baseline(report),
         (
-            "95 % interval",
-            f"{percent(low)} to {percent(high)}" if low is not None else "-",
-            "where the accuracy lies" if low is not None else "was not computed",
+            "chance",
+            percent(walked["p_value"]),
+            "of wrong alignments of forecast and outcome do as well; at most 5 % wanted",
         ),
-        ("baseline", percent(report["baseline_accuracy"]), f"what '{baseline}' scores on the same rows"),
-        ("break-even", percent(report["break_even_accuracy"]), _break_even(report)),
         (
             "detectable",
             percent(report["min_detectable_accuracy"]),
             f"the least accuracy that about {report['effective_samples']} independent outcomes reliably show",
         ),
+        ("net return", percent(walked["net_return"]), "a trade, had every forecast been followed"),
+    ]
+    challengers = walked.get("challengers")
+    if challengers:
+        rows.append(("ridge", percent(challengers["ridge"]["accuracy"]), "a ridge regression on the same rows"))
+    nights = report["e_value"]
+    rows.append(
+        ("all nights", "-" if nights is None else f"{nights:.3g}", "evidence of all matured forecasts; 20 wanted")
+    )
+    if report["comparison"]:
+        compared = report["comparison"]
+        rows.append(("against", compared["champion"], compared["verdict"].replace("_", " ")))
+    return rows
+
+
+def _newest(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    judged, small = report["validation_samples"] - report["neutral_samples"], report["neutral_samples"]
+    return [
+        (
+            "accuracy",
+            percent(report["validation_accuracy"]),
+            f"right directions among {judged:,} newer moves larger than the costs ({small:,} smaller ones left out)",
+        ),
+        _interval(report.get("validation_accuracy_ci95")),
+        *([] if _walked(report) else [_baseline(report)]),
+        ("break-even", percent(report["break_even_accuracy"]), _break_even(report)),
         ("net return", percent(report["net_return_after_costs"]), "a trade, had every forecast been followed"),
         (
             "error",
@@ -80,7 +126,6 @@ def _numbers(report: Mapping[str, Any]) -> list[dict[str, str]]:
         ),
         ("on older rows", percent(report["train_accuracy"]), "accuracy on rows it was fitted to: no merit in it"),
     ]
-    return [{"name": name, "value": value, "meaning": meaning} for name, value, meaning in rows]
 
 
 def _break_even(report: Mapping[str, Any]) -> str:

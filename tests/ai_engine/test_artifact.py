@@ -24,9 +24,10 @@ NAMES = ("alpha", "beta", "gamma")
 def content() -> Content:
     fitted = recipes.fit(X, Y, np.ones(80), recipes.for_rows(80, seed=1))
     scores = fitted.predict(X)
+    scale = calibration.score_scale(scores)
     return Content(
         fitted=fitted,
-        calibration=calibration.fit(scores, Y, scale=calibration.score_scale(scores), cost=0.002, overlap=1.0),
+        calibration=calibration.fit(scores, Y, scales=np.full(80, scale), shipped_scale=scale, cost=0.002, overlap=1.0),
         feature_names=NAMES,
         canary_features=X[:4],
         manifest={"target_kind": "horizon", "recipe": {"seeds": [1, 2], "l2": 10.0}, "note": None, "flag": True},

@@ -13,7 +13,10 @@ COST = 0.002
 
 
 def fit(scores: np.ndarray, y: np.ndarray, *, overlap: float = 1.0) -> Calibration:
-    return calibration.fit(scores, y, scale=calibration.score_scale(scores), cost=COST, overlap=overlap)
+    scale = calibration.score_scale(scores)
+    return calibration.fit(
+        scores, y, scales=np.full(len(scores), scale), shipped_scale=scale, cost=COST, overlap=overlap
+    )
 
 
 def outcomes(count: int, accuracies: tuple[float, float, float], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

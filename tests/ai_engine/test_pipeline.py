@@ -252,7 +252,13 @@ def test_progress_rises_from_nothing_to_all(draw_rows: Draw, world: Draw) -> Non
     shares = [share for _, share in heard]
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0.0, 1.0)
-    assert len({stage for stage, _ in heard}) == len(heard)
+    assert [stage for stage, _ in heard if stage != "walking_forward"] == [
+        "preparing",
+        "fitting",
+        "refitting",
+        "judging",
+        "done",
+    ]
 
 
 def test_the_recipe_and_the_libraries_are_recorded(draw_rows: Draw, world: Draw) -> None:
@@ -280,7 +286,7 @@ def test_overlapping_windows_earn_less_confidence_than_separate_ones(draw_rows: 
     confidences = [artifact.load(trained(rows).artifact).calibration.confidences for rows in (separate, overlapping)]
 
     assert min(confidences[0]) > 0.65
-    assert 0.5 < max(confidences[1]) < 0.6
+    assert 0.5 < max(confidences[1]) < min(confidences[0]) - 0.03
 
 
 def test_preparing_tells_the_data_hash_of_the_version_to_be(draw_rows: Draw, world: Draw) -> None:

@@ -5,91 +5,151 @@ from dataclasses import replace
 import pytest
 
 from ai_engine.types import Verdict
-from ai_engine.verdict import Facts, judge, missing, recommendation_reasons, sentence
+from ai_engine.verdict import Facts, doubts, judge, missing, recommendation_reasons, sentence
 
-ENOUGH = Facts(
+SHOWN = Facts(
     constant=False,
-    training_rows=240,
-    validation_rows=62,
-    artifact_rows=312,
-    hits=34,
-    scored=58,
-    baseline_accuracy=0.534,
+    artifact_rows=400,
+    smallest_training=130,
+    smallest_test=50,
+    rows=260,
+    hits=140,
+    scored=220,
+    baseline_accuracy=0.51,
     baseline_name="always_up",
-    effective_samples=58.0,
-    windows=62,
-    min_detectable_accuracy=0.661,
+    ridge_accuracy=0.60,
+    effective_samples=220.0,
+    windows=250,
+    shifts=250,
+    p_value=0.004,
+    p_majority=0.01,
+    newest_accuracy=0.61,
+    suspects=(),
 )
 
 
-def test_enough_data_without_evidence_over_several_periods_is_no_evidence() -> None:
-    assert judge(ENOUGH) is Verdict.NO_EVIDENCE
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({}, Verdict.STRONG_EVIDENCE),
+        ({"p_majority": 0.2}, Verdict.EVIDENCE),
+        ({"p_majority": None}, Verdict.EVIDENCE),
+        ({"p_value": 0.051}, Verdict.NO_EVIDENCE),
+        ({"p_value": None}, Verdict.NO_EVIDENCE),
+        ({"baseline_accuracy": 140 / 220}, Verdict.NO_EVIDENCE),
+        ({"newest_accuracy": 0.49}, Verdict.NO_EVIDENCE),
+        ({"newest_accuracy": None}, Verdict.NO_EVIDENCE),
+        ({"suspects": ("realized_pnl",)}, Verdict.SUSPECTED_LEAKAGE),
+        ({"hits": 177}, Verdict.SUSPECTED_LEAKAGE),
+        ({"shifts": 38}, Verdict.INSUFFICIENT_DATA),
+        ({"constant": True}, Verdict.DEGENERATE),
+    ],
+)
+def test_the_first_word_that_applies_is_the_verdict(change: dict[str, object], word: Verdict) -> None:
+    assert judge(replace(SHOWN, **change)) is word
 
 
-def test_a_constant_model_is_degenerate_before_anything_else() -> None:
-    assert judge(replace(ENOUGH, constant=True, training_rows=3)) is Verdict.DEGENERATE
+def test_the_words_are_asked_in_their_order() -> None:
+    everything_wrong = replace(SHOWN, constant=True, shifts=0, suspects=("exit_price",), p_value=1.0)
+
+    assert judge(everything_wrong) is Verdict.DEGENERATE
+    assert judge(replace(everything_wrong, constant=False)) is Verdict.INSUFFICIENT_DATA
+    assert judge(replace(everything_wrong, constant=False, shifts=39)) is Verdict.SUSPECTED_LEAKAGE
 
 
 @pytest.mark.parametrize(
     ("lack", "word"),
     [
-        ({"training_rows": 29}, "fit on"),
-        ({"validation_rows": 29}, "newer rows"),
+        ({"smallest_training": 29}, "fit a part on"),
+        ({"smallest_test": 29}, "judge a part on"),
+        ({"shifts": 38}, "wrong alignments"),
         ({"windows": 9}, "windows"),
         ({"effective_samples": 29.9}, "independent outcomes"),
     ],
 )
 def test_each_lack_of_data_is_said(lack: dict[str, float], word: str) -> None:
-    facts = replace(ENOUGH, **lack)
+    facts = replace(SHOWN, **lack)
 
     assert judge(facts) is Verdict.INSUFFICIENT_DATA
     assert len(missing(facts)) == 1
     assert word in sentence(facts, Verdict.INSUFFICIENT_DATA)
 
 
+def test_exactly_enough_is_enough() -> None:
+    least = {"smallest_training": 30, "smallest_test": 30, "shifts": 39, "windows": 10, "effective_samples": 30}
+
+    assert missing(replace(SHOWN, **least)) == []
+
+
+def test_too_little_data_says_how_much_more_would_show_an_edge() -> None:
+    little = replace(SHOWN, scored=62, hits=38, effective_samples=62.0, smallest_test=12)
+
+    said = sentence(little, judge(little))
+
+    assert said.startswith("62 outcomes that the model had not seen cannot tell this model from a coin")
+    assert "about 180 more are needed to see an edge of 8 points" in said
+
+
+def test_overlapping_outcomes_need_so_many_more_rows() -> None:
+    overlapping = replace(SHOWN, scored=240, effective_samples=20.0)
+
+    said = sentence(overlapping, judge(overlapping))
+
+    assert "240 outcomes that the model had not seen, worth about 20 independent ones," in said
+    assert "about 2600 more" in said
+
+
+def test_every_doubt_stands_in_the_sentence() -> None:
+    doubtful = replace(SHOWN, p_value=0.3, baseline_accuracy=0.7, newest_accuracy=0.4)
+
+    said = sentence(doubtful, judge(doubtful))
+
+    assert len(doubts(doubtful)) == 3
+    assert "30.0% of alignments" in said
+    assert "does not beat always up" in said
+    assert "40.0%, less than a coin" in said
+
+
+def test_a_leak_is_named() -> None:
+    leaking = replace(SHOWN, suspects=("exit_price", "pnl"))
+
+    assert "exit_price and pnl" in sentence(leaking, judge(leaking))
+
+
+def test_an_accuracy_too_good_to_be_true_asks_for_its_cause() -> None:
+    perfect = replace(SHOWN, hits=200)
+
+    assert "more than 80% is too good to be a forecast" in sentence(perfect, judge(perfect))
+
+
+@pytest.mark.parametrize(("ridge", "said"), [(0.70, True), (140 / 220, True), (0.5, False), (None, False)])
+def test_the_sentence_says_where_a_ridge_does_as_well(ridge: float | None, said: bool) -> None:
+    facts = replace(SHOWN, ridge_accuracy=ridge)
+
+    assert ("a ridge regression on the same rows does as well" in sentence(facts, judge(facts))) is said
+
+
+@pytest.mark.parametrize("change", [{}, {"constant": True}, {"windows": 2}, {"p_value": 0.5}, {"suspects": ("pnl",)}])
+def test_the_sentence_says_what_the_shipped_file_was_fitted_on(change: dict[str, object]) -> None:
+    facts = replace(SHOWN, **change)
+
+    assert sentence(facts, judge(facts)).endswith("the shipped file is fitted on all 400 usable rows.")
+
+
 @pytest.mark.parametrize(
-    "bound", [{"training_rows": 30, "validation_rows": 30, "windows": 10, "effective_samples": 30}]
+    ("verdict", "comparison", "e_value", "reasons"),
+    [
+        (Verdict.EVIDENCE, None, 20.0, 0),
+        (Verdict.STRONG_EVIDENCE, "better", 300.0, 0),
+        (Verdict.NO_EVIDENCE, None, 20.0, 1),
+        (Verdict.EVIDENCE, "not_distinguishable", 20.0, 1),
+        (Verdict.EVIDENCE, "worse", 20.0, 1),
+        (Verdict.EVIDENCE, None, 19.99, 1),
+        (Verdict.EVIDENCE, None, None, 1),
+        (Verdict.INSUFFICIENT_DATA, "worse", None, 3),
+    ],
 )
-def test_exactly_enough_is_enough(bound: dict[str, float]) -> None:
-    assert missing(replace(ENOUGH, **bound)) == []
-
-
-@pytest.mark.parametrize("facts", [ENOUGH, replace(ENOUGH, constant=True), replace(ENOUGH, windows=2)])
-def test_the_sentence_says_what_the_shipped_file_was_fitted_on(facts: Facts) -> None:
-    text = sentence(facts, judge(facts))
-
-    assert "312 usable rows" in text
-    assert text.endswith(".")
-    assert text.count(". ") == 0
-
-
-def test_the_sentence_has_the_numbers() -> None:
-    text = sentence(ENOUGH, Verdict.NO_EVIDENCE)
-
-    for number in ("34 of 58", "58.6%", "53.4%", "66.1%", "always up"):
-        assert number in text
-
-
-def test_one_of_a_kind_is_counted_in_the_singular() -> None:
-    facts = replace(ENOUGH, training_rows=1, windows=1, effective_samples=1.0)
-
-    assert missing(facts) == [
-        "1 row to fit on (30 needed)",
-        "1 outcome window without overlap (10 needed)",
-        "about 1 independent outcome (30 needed)",
-    ]
-
-
-def test_one_lucky_split_is_not_called_evidence() -> None:
-    assert "one split alone" in sentence(replace(ENOUGH, hits=50), Verdict.NO_EVIDENCE)
-
-
-def test_nothing_to_score_is_said() -> None:
-    facts = replace(ENOUGH, hits=0, scored=0, effective_samples=0.0, min_detectable_accuracy=None)
-
-    assert "No newer move larger than the costs" in sentence(facts, judge(facts))
-
-
-@pytest.mark.parametrize("verdict", [Verdict.NO_EVIDENCE, Verdict.INSUFFICIENT_DATA, Verdict.DEGENERATE])
-def test_a_version_that_is_not_recommended_says_why(verdict: Verdict) -> None:
-    assert any(verdict.value in reason for reason in recommendation_reasons(verdict))
+def test_a_recommendation_needs_all_three(
+    verdict: Verdict, comparison: str | None, e_value: float | None, reasons: int
+) -> None:
+    assert len(recommendation_reasons(verdict, comparison, e_value)) == reasons

@@ -1,7 +1,7 @@
 """However many callers wait for a retraining, everybody else is answered."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -23,9 +23,7 @@ class HeldTrainer:
         self.begun = threading.Semaphore(0)
         self.let_go = threading.Event()
 
-    def __call__(
-        self, rows: Any, _context: TrainingContext, _progress: Callable[[str, float], None] | None = None
-    ) -> Refused:
+    def __call__(self, rows: Any, _context: TrainingContext, *_told: Any) -> Refused:
         self.begun.release()
         assert self.let_go.wait(60)
         return Refused("degenerate_data", {"valid_samples": len(rows.times), "rejected": {}})

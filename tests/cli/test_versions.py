@@ -75,7 +75,7 @@ def test_a_version_is_trained_shown_activated_and_rolled_back(learned: Any, tmp_
     assert "activated, in place of the cold-start rule, by terminal: for the test\n" in shown
     assert f"rolled back: {first} decided from then on, by terminal" in learned("model", newest).out
     assert f"{first} of default: active since" in shown
-    assert "what 'always" in shown
+    assert "scores on the same rows" in shown
     assert "no merit in it" in shown
 
     compared = learned("compare", first, newest, "--json").json

@@ -238,7 +238,12 @@ REPORT: dict[str, Any] = {
     "net_return_after_costs": -0.002, "validation_mae": 0.004, "mae_zero_forecast": 0.0041, "train_accuracy": 0.7,
     "validation_samples": 100, "neutral_samples": 10, "training_samples": 400, "artifact_samples": 500,
     "window_start": "2026-02-01T00:00:00Z", "window_end": "2026-03-01T00:00:00Z", "quarantined": {"other_schema": 3},
-    "constant_features": [], "target_kind": "trade",
+    "constant_features": [], "target_kind": "trade", "e_value": 1.234567e30,
+    "walk_forward": {
+        "samples": 325, "accuracy": 0.53, "ci95": [0.47, 0.59], "p_value": 0.31, "net_return": -0.001,
+        "challengers": {"ridge": {"accuracy": 0.541}},
+    },
+    "comparison": {"champion": "v20260301_030000", "verdict": "not_distinguishable"},
 }  # fmt: skip
 DETAIL: dict[str, Any] = {
     "version_id": "v20260302_030000", "strategy": "default", "is_active": False, "activated_at": None,
@@ -265,6 +270,15 @@ def test_a_version_is_told_with_what_each_number_means(capsys: pytest.CaptureFix
         "Verdict: no_evidence. Nothing shows that it is better than a coin.",
         "Not recommended: no evidence.",
         "90 newer moves larger than the costs (10 smaller ones left out)",
+        "right directions, 325 rows with small moves left out",
+        "47.0 % to 59.0 %",
+        "what 'always up' scores on the same rows",
+        "31.0 %",
+        "about 93 independent outcomes",
+        "54.1 %",
+        "1.23e+30",
+        "v20260301_030000",
+        "not distinguishable",
         "49.0 % to 61.0 %",
         "no accuracy pays: the costs exceed the moves",
         "none: it was never active",
@@ -273,6 +287,18 @@ def test_a_version_is_told_with_what_each_number_means(capsys: pytest.CaptureFix
         "cannot be rebuilt",
     ):
         assert part in told, part
+
+
+@pytest.mark.parametrize("walked", [None, {"samples": None, "accuracy": None}, {"samples": 0, "accuracy": None}])
+def test_a_report_without_several_periods_shows_the_newest_rows_alone(
+    capsys: pytest.CaptureFixture[str], walked: dict[str, Any] | None
+) -> None:
+    show_version(DETAIL | {"report": REPORT | {"walk_forward": walked, "validation_accuracy_ci95": None}})
+
+    told = capsys.readouterr().out
+    assert "five periods" not in told
+    assert "cannot be told from so little" in told
+    assert "what 'always up' scores on the same rows" in told
 
 
 def test_a_version_that_was_active_says_until_when(capsys: pytest.CaptureFixture[str]) -> None:

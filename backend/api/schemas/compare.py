@@ -31,13 +31,17 @@ class ReportExcerpt(Answer):
 
     validation_accuracy: float | None = Field(description="Right directions among the newest 20 %.")
     validation_accuracy_ci95: list[float] | None = Field(description="[low, high] of it at 95 %.")
-    baseline_accuracy: float | None = Field(description="What the simplest rule scores on the same rows.")
+    baseline_accuracy: float | None = Field(
+        description="What always naming the commoner direction scores, over five periods."
+    )
     baseline_name: str | None = Field(description="That rule.")
     break_even_accuracy: float | None = Field(description="What would pay the costs; null where nothing would.")
     costs_exceed_moves: bool | None = Field(description="Whether no accuracy would pay the costs.")
     net_return_after_costs: float | None = Field(description="Mean return of a trade after costs.")
     min_detectable_accuracy: float | None = Field(description="What so few rows could tell from a coin.")
-    effective_samples: float | None = Field(description="Independent outcomes among the rows judged.")
+    effective_samples: float | None = Field(
+        description="Independent outcomes that the rows of the five periods are worth."
+    )
     target_kind: TargetKind | None = Field(description="Which return was learned.")
     training_samples: int | None = Field(description="Rows of the older 80 %.")
     validation_samples: int | None = Field(description="Rows of the newest 20 %.")

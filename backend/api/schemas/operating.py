@@ -136,7 +136,7 @@ class StrategyOut(Answer):
     features: int | None = Field(description="How many there are.")
     active_version: str | None = Field(description="The version that decides; null: the cold-start rule.")
     samples: int = Field(description="Decisions stored.")
-    looks: int = Field(description="How many retrainings there were.")
+    looks: int = Field(description="How many versions of it were ever trained.")
     created_at: Time = Field(description="When it was first written to, UTC.")
 
 

@@ -1,23 +1,79 @@
 """What stands beside every accuracy: a version's report, and where the version comes from."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
+from typing_extensions import TypeAliasType
 
 from backend.api.schemas.described import TargetKind, Time, Verdict
 from backend.api.schemas.fields import Answer
 
+CiMethod = TypeAliasType(
+    "CiMethod",
+    Annotated[
+        Literal["wilson", "block_bootstrap"],
+        Field(
+            description="`wilson` for one symbol whose windows do not overlap, else `block_bootstrap` over stretches"
+            " of time."
+        ),
+    ],
+)
+
+
+class Challenger(Answer):
+    """How one way to forecast did on the rows of the walk-forward."""
+
+    accuracy: float | None = Field(description="Share with the right direction; null: it names none.")
+    mae: float | None = Field(description="Mean absolute error; null: it forecasts no size.")
+
+
+class Challengers(Answer):
+    """XGBoost beside simpler ways to forecast, fitted on the same older rows and judged on the same newer ones."""
+
+    zero: Challenger = Field(description="Always 0.")
+    mean: Challenger = Field(description="The mean of the older rows.")
+    majority: Challenger = Field(description="The commoner direction of the older rows.")
+    ridge: Challenger = Field(description="A ridge regression.")
+    xgboost: Challenger = Field(description="What the version's file is made by.")
+
 
 class WalkForward(Answer):
-    """The judgement over several periods, which the verdict rests on; null where not computed."""
+    """The judgement over five periods, each forecast by a fit on what was known before; the verdict rests on it."""
 
     samples: int | None = Field(description="Rows judged out of sample.")
     accuracy: float | None = Field(description="Share with the right direction, from 0 to 1.")
-    ci95: list[float] | None = Field(description="[low, high] of it at 95 %.")
-    baseline_accuracy: float | None = Field(description="What always naming the commoner direction scores.")
+    ci95: list[float] | None = Field(description="[low, high] of it at 95 %; null with too few stretches of time.")
+    ci_method: CiMethod | None = Field(description="How that interval was made; null without one.")
+    baseline_accuracy: float | None = Field(
+        description="What always naming the direction that was commoner in these very rows scores."
+    )
     edge: float | None = Field(description="accuracy − baseline_accuracy.")
-    p_value: float | None = Field(description="How often chance alone does as well.")
+    p_value: float | None = Field(
+        description="Share of wrong alignments of forecasts and outcomes that do as well: the worse of direction and"
+        " direction × return."
+    )
+    p_value_against_majority: float | None = Field(
+        description="Chance, by resampled stretches of time, that the commoner direction does as well."
+    )
     net_return: float | None = Field(description="Mean return of a trade after costs, a fraction.")
+    shifts: int = Field(description="How many wrong alignments were tried; 39 are needed.")
+    windows: int = Field(description="Outcome windows without overlap among the rows; 10 are needed.")
+    newest_accuracy: float | None = Field(description="Share with the right direction in the newest period.")
+    challengers: Challengers | None = Field(description="Simpler forecasts on the same rows; null: nothing was judged.")
+
+
+class Comparison(Answer):
+    """This version against the one that was active, on rows that neither was trained on, after the same costs."""
+
+    verdict: Literal["better", "not_distinguishable", "worse"] = Field(description="What the interval allows to say.")
+    champion: str = Field(description="The version that was active.")
+    rows: int = Field(description="Rows that are new to both.")
+    blocks: int = Field(description="Stretches of time they lie in; 10 are needed.")
+    mean_difference: float | None = Field(description="Mean net return of this version minus the champion's.")
+    ci95: list[float] | None = Field(description="[low, high] of the difference at 95 %, over stretches of time.")
+    challenger_net_return: float | None = Field(description="Mean net return of a row by this version's directions.")
+    champion_net_return: float | None = Field(description="The same by the champion's.")
+    sentence: str = Field(description="All of it in one plain sentence.")
 
 
 class Report(Answer):
@@ -30,18 +86,21 @@ class Report(Answer):
     )
     validation_mae: float | None = Field(description="Mean absolute error on them.")
     validation_accuracy_ci95: list[float] | None = Field(description="[low, high] of validation_accuracy at 95 %.")
-    ci_method: str | None = Field(description="How that interval was computed.")
+    ci_method: CiMethod | None = Field(description="How that interval was made; null without one.")
     training_samples: int = Field(description="Rows of the older 80 %.")
     validation_samples: int = Field(description="Rows of the newest 20 %.")
     purged_rows: int = Field(description="Left out between them: their outcome reaches into the newer part.")
     embargoed_rows: int = Field(description="Left out between them: too close to the border.")
     artifact_samples: int = Field(description="Rows the shipped file is fitted on: all usable ones.")
-    walk_forward: WalkForward = Field(description="The judgement over several periods.")
-    baseline_accuracy: float | None = Field(description="What the simplest rule scores on the same rows.")
-    baseline_name: str | None = Field(description="That rule.")
-    edge: float | None = Field(description="Accuracy − baseline.")
-    p_value: float | None = Field(description="How often chance alone does as well.")
-    effective_samples: float | None = Field(description="Independent outcomes among the rows judged.")
+    walk_forward: WalkForward = Field(description="The judgement over five periods.")
+    baseline_accuracy: float | None = Field(description="As in `walk_forward`.")
+    baseline_name: str | None = Field(description="The rule that scores it.")
+    edge: float | None = Field(description="As in `walk_forward`.")
+    p_value: float | None = Field(description="As in `walk_forward`.")
+    effective_samples: float | None = Field(
+        description="Independent outcomes that the rows of the walk-forward are worth: windows overlap, symbols move"
+        " together."
+    )
     neutral_samples: int = Field(description="Rows that moved less than the costs.")
     min_detectable_accuracy: float | None = Field(description="What so few rows could tell from a coin.")
     break_even_accuracy: float | None = Field(description="What would pay the costs; null where nothing would.")
@@ -54,12 +113,16 @@ class Report(Answer):
     constant_features: list[str] = Field(description="Features that never change.")
     suspected_leakage: list[str] | None = Field(description="Features that seem to know the outcome.")
     target_kind: TargetKind = Field(description="Which return was learned.")
-    looks: int = Field(description="How many retrainings there were, this one included.")
-    e_value: float | None = Field(description="Evidence over all nights; 20 is enough.")
+    looks: int = Field(description="How many versions of the strategy were ever trained, this one included.")
+    e_value: float | None = Field(
+        description="Evidence over all nights: what betting on every forecast made before its outcome, against the"
+        " commoner direction, has made of 1. 20 is enough; null before the first has matured."
+    )
     data_hash: str = Field(description="Hash of the rows.")
     feature_schema_hash: str = Field(description="Hash of the feature names.")
-    comparison: dict[str, Any] | None = Field(
-        description="Against the active version on rows neither saw: `verdict` better, not_distinguishable or worse."
+    comparison: Comparison | None = Field(
+        description="Against the version active then; null where none was, or, which `recommendation_reasons` says,"
+        " its file could not be read."
     )
     verdict: Verdict = Field(description="This night's statement.")
     recommended: bool = Field(description="Whether verdict, comparison and evidence over all nights speak for it.")
@@ -92,6 +155,10 @@ class Lineage(Answer):
     feature_names: list[str] = Field(description="The names, sorted.")
     recipe: dict[str, Any] = Field(description="What was fitted, with every parameter.")
     libraries: dict[str, str] = Field(description="Versions of Python and the libraries.")
+    outcomes_known_until: Time | None = Field(
+        default=None,
+        description="When the newest outcome it learned from was known, UTC; null where not recorded yet.",
+    )
     seed: int = Field(description="The random numbers' seed.")
     sha256: str = Field(description="SHA-256 of the file.")
     artifact_bytes: int = Field(description="The file's size in bytes.")

@@ -108,6 +108,16 @@ def read_rows_again(
     )
 
 
+def read_features(session: Session, ids: Sequence[int], names: tuple[str, ...]) -> tuple[list[int], FeatureMatrix]:
+    """The named features of those of the rows that are there and hold them all, and whose rows they are."""
+    row = AITrainingSample
+    query = select(row.id, row.feature_schema_id, row.features_blob).where(row.id.in_(ids))
+    found: Sequence[Any] = session.execute(query.order_by(row.feature_schema_id, row.id)).all()
+    schemas = _projections(session, {one.feature_schema_id for one in found}, names)
+    held = [one for one in found if one.feature_schema_id in schemas]
+    return [one.id for one in held], _features(held, schemas, names)
+
+
 def _later(one: Any, until: datetime | None) -> bool:
     """Whether the row's outcome was recorded after then, which is anew."""
     return until is not None and one.outcome_recorded_at is not None and one.outcome_recorded_at > until

@@ -14,7 +14,8 @@ import numpy as np
 
 from ai_engine.dataset import Rows
 from ai_engine.pipeline import Trained, TrainingContext
-from backend.clock import iso
+from ai_engine.types import TargetKind
+from backend.clock import from_ms, iso
 from backend.learning.decisions.rows import TrainingRead
 
 BLOCK = 256
@@ -33,6 +34,7 @@ def lineage_of(read: TrainingRead, context: TrainingContext, trained: Trained, k
         "rows_by_label_source": dict(sorted(Counter(read.rows.label_sources).items())),
         "rows": rows_used(read.rows, read.ids, read.recorded_until),
         "known_outcomes": known_outcomes,
+        "outcomes_known_until": iso(_known_until(read.rows, trained.report["target_kind"])),
         "data_hash": trained.data_hash,
         "recipe": trained.recipe,
         "libraries": trained.libraries,
@@ -43,6 +45,13 @@ def lineage_of(read: TrainingRead, context: TrainingContext, trained: Trained, k
         "cost": context.cost,
         "include_synthetic": context.include_synthetic,
     }
+
+
+def _known_until(rows: Rows, target_kind: str) -> datetime:
+    """When the newest outcome among the rows of the kind that trained was known."""
+    of_horizon = ~np.isnan(rows.forward_returns)
+    chosen = of_horizon if target_kind == TargetKind.HORIZON.value else ~of_horizon
+    return from_ms(int(rows.ends[chosen].max()))
 
 
 def rows_used(rows: Rows, ids: Sequence[int], recorded_until: datetime | None) -> dict[str, Any]:

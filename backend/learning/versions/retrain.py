@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from ai_engine import pipeline
 from ai_engine.candles import timeframe_ms
 from ai_engine.dataset import Dataset, data_hash
-from ai_engine.pipeline import Refused, TrainingContext
+from ai_engine.pipeline import Refused, Trained, TrainingContext
 from backend.clock import Clock
 from backend.database import Database
 from backend.learning.decisions.rows import TrainingRead, read_training_rows
@@ -25,6 +25,7 @@ from backend.learning.decisions.strategies import get_strategy
 from backend.learning.versions import news
 from backend.learning.versions.heartbeat import Heartbeat
 from backend.learning.versions.lineage import lineage_of
+from backend.learning.versions.past import read_past
 from backend.learning.versions.publish import Publication, folder_name, publish
 from backend.learning.versions.store import ArtifactStore
 from backend.learning.versions.trainer import (
@@ -172,12 +173,12 @@ def _train(service: RetrainService, options: RetrainOptions, run_id: str, progre
     )
     if refusal is not None:
         return refusal
-    trained = service.trainer(reading.rows.rows, reading.context, progress)
+    before = read_past(service.database, service.store, options["strategy"])
+    trained = service.trainer(reading.rows.rows, reading.context, progress, before.past)
     if isinstance(trained, Refused):
         return _refused(trained, reading)
     progress("publishing", 1.0)
-    kept_out = _kept_out(reading.rows, trained.report["quarantined"])
-    trained = replace(trained, report={**trained.report, "quarantined": kept_out})
+    trained = replace(trained, report=_completed(trained, reading, before.uncompared))
     publication = Publication(
         strategy=options["strategy"],
         run_id=run_id,
@@ -275,6 +276,17 @@ def _refused(refused: Refused, reading: _Reading) -> dict[str, Any]:
         **detail,
         "rejected": _kept_out(reading.rows, detail.get("rejected", {})),
         "outcomes_pending": reading.rows.outcomes_pending,
+    }
+
+
+def _completed(trained: Trained, reading: _Reading, uncompared: str | None) -> dict[str, Any]:
+    """The report with what only the service knows: rows that never reached the engine, a comparison that failed."""
+    report = {**trained.report, "quarantined": _kept_out(reading.rows, trained.report["quarantined"])}
+    if uncompared is None:
+        return report
+    return report | {
+        "recommended": False,
+        "recommendation_reasons": [*report["recommendation_reasons"], uncompared],
     }
 
 

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Protocol
 from ai_engine import pipeline
 from ai_engine.artifact import ArtifactError
 from ai_engine.dataset import Rows
+from ai_engine.past import NOTHING_BEFORE, Past
 from ai_engine.pipeline import Refused, Trained, TrainingContext
 from backend.learning.versions import frames
 from backend.learning.versions.training_child import prove
@@ -36,17 +37,21 @@ class TrainingStoppedError(Exception):
 
 
 class Trainer(Protocol):
-    """Fits one version."""
+    """Fits one version; ``past`` is for its judgement alone, no byte of its file depends on it."""
 
-    def __call__(self, rows: Rows, context: TrainingContext, progress: Progress | None = None) -> Trained | Refused: ...
+    def __call__(
+        self, rows: Rows, context: TrainingContext, progress: Progress | None = None, past: Past = NOTHING_BEFORE
+    ) -> Trained | Refused: ...
 
 
 class InProcessTrainer:
     """Fits in the calling process."""
 
-    def __call__(self, rows: Rows, context: TrainingContext, progress: Progress | None = None) -> Trained | Refused:
+    def __call__(
+        self, rows: Rows, context: TrainingContext, progress: Progress | None = None, past: Past = NOTHING_BEFORE
+    ) -> Trained | Refused:
         """Fit, and read the artifact back."""
-        trained = pipeline.train(rows, context, progress)
+        trained = pipeline.train(rows, context, progress, past)
         if isinstance(trained, Trained):
             try:
                 prove(trained)
@@ -64,9 +69,11 @@ class SubprocessTrainer:
         self._lock = threading.Lock()
         self._closed = False
 
-    def __call__(self, rows: Rows, context: TrainingContext, progress: Progress | None = None) -> Trained | Refused:
+    def __call__(
+        self, rows: Rows, context: TrainingContext, progress: Progress | None = None, past: Past = NOTHING_BEFORE
+    ) -> Trained | Refused:
         """Fit; TrainingFailedError where the child did not come to an end."""
-        request = pickle.dumps((rows, context), protocol=pickle.HIGHEST_PROTOCOL)
+        request = pickle.dumps((rows, context, past), protocol=pickle.HIGHEST_PROTOCOL)
         with self._child() as child:
             overdue = threading.Event()
             deadline = threading.Timer(self._deadline_seconds, _kill, (child, overdue))

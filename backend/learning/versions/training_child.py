@@ -26,9 +26,9 @@ def main() -> int:
     if request is None:
         return 1
     threading.Thread(target=_end_with_input, args=(sys.stdin.buffer,), daemon=True).start()
-    rows, context = pickle.loads(request[1])
+    rows, context, past = pickle.loads(request[1])
     trained = pipeline.train(
-        rows, context, lambda stage, share: frames.send(answers, {"stage": stage, "progress": share})
+        rows, context, lambda stage, share: frames.send(answers, {"stage": stage, "progress": share}), past
     )
     if isinstance(trained, pipeline.Refused):
         frames.send(answers, {"refused": {"reason": trained.reason, "detail": trained.detail}})

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from ai_engine.dataset import Rows
 from ai_engine.features.catalogue import schema_hash
+from ai_engine.past import NOTHING_BEFORE, Past
 from ai_engine.pipeline import Refused, Trained, TrainingContext
 from backend.database import Database
 from backend.learning.versions.activation import VersionService
@@ -37,6 +38,7 @@ class Planted:
     names: tuple[str, ...] = NAMES
     constant: bool = False
     known: bool = True
+    noise: float = 0.004
     created_at: datetime = START
 
 
@@ -67,7 +69,7 @@ def plant(session: Session, planted: Planted) -> None:
 def _sample(planted: Planted, schema: FeatureSchema, number: int) -> AITrainingSample:
     random = np.random.default_rng(number)
     features = random.normal(size=len(planted.names)).astype("<f4")
-    moved = 0.01 if planted.constant else float(0.01 * features[0] + 0.004 * random.normal())
+    moved = 0.01 if planted.constant else float(0.01 * features[0] + planted.noise * random.normal())
     at = START + number * CANDLE
     return AITrainingSample(
         decision_id=f"d{number}",
@@ -96,10 +98,12 @@ class RememberingTrainer:
     def __init__(self) -> None:
         self._known: dict[bytes, Trained | Refused] = {}
 
-    def __call__(self, rows: Rows, context: TrainingContext, progress: Progress | None = None) -> Trained | Refused:
-        key = pickle.dumps((rows, context))
+    def __call__(
+        self, rows: Rows, context: TrainingContext, progress: Progress | None = None, past: Past = NOTHING_BEFORE
+    ) -> Trained | Refused:
+        key = pickle.dumps((rows, context, past))
         if key not in self._known:
-            self._known[key] = InProcessTrainer()(rows, context)
+            self._known[key] = InProcessTrainer()(rows, context, None, past)
         if progress is not None:
             progress("fitting", 0.5)
         return self._known[key]

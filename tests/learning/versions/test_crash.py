@@ -52,7 +52,7 @@ class DyingTrainer:
     def __init__(self, step: str) -> None:
         self.step = step
 
-    def __call__(self, rows: Any, context: TrainingContext, _progress: Any = None) -> Trained | Refused:
+    def __call__(self, rows: Any, context: TrainingContext, *_told: Any) -> Trained | Refused:
         if self.step == "training":
             die()
         return train(rows, context)

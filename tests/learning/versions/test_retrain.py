@@ -173,7 +173,7 @@ class WaitingTrainer:
     def __init__(self) -> None:
         self.started, self.go_on = threading.Event(), threading.Event()
 
-    def __call__(self, rows: object, context: TrainingContext, _progress: object = None) -> Trained | Refused:
+    def __call__(self, rows: object, context: TrainingContext, *_told: object) -> Trained | Refused:
         self.started.set()
         assert self.go_on.wait(20)
         return train(rows, context)  # type: ignore[arg-type]
@@ -219,7 +219,7 @@ def test_of_two_threads_that_retrain_at_once_one_wins(house: House) -> None:
 
 
 def failing(error: Exception) -> object:
-    def fail(rows: object, context: object, progress: object = None) -> Trained:
+    def fail(rows: object, context: object, *_told: object) -> Trained:
         raise error
 
     return fail
@@ -283,7 +283,7 @@ def test_a_row_that_cannot_be_stored_takes_its_file_back(house: House) -> None:
 def test_a_run_closed_by_somebody_else_publishes_nothing(house: House) -> None:
     house.plant(Planted())
 
-    def closed_meanwhile(rows: object, context: TrainingContext, _progress: object = None) -> Trained | Refused:
+    def closed_meanwhile(rows: object, context: TrainingContext, *_told: object) -> Trained | Refused:
         house.database.write(lambda s: s.execute(text("UPDATE job_runs SET state = 'error'")))
         return train(rows, context)  # type: ignore[arg-type]
 
@@ -359,7 +359,7 @@ def test_a_service_that_ends_waits_for_its_runs_and_closes_those_that_hang(
     house.plant(Planted())
     begun, let_go = threading.Event(), threading.Event()
 
-    def hanging(rows: object, context: TrainingContext, _progress: object = None) -> Trained | Refused:
+    def hanging(rows: object, context: TrainingContext, *_told: object) -> Trained | Refused:
         begun.set()
         let_go.wait(30)
         return train(rows, context)  # type: ignore[arg-type]

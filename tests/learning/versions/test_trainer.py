@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from ai_engine.dataset import Rows
+from ai_engine.past import NOTHING_BEFORE
 from ai_engine.pipeline import Refused, Trained, TrainingContext
 from backend import system
 from backend.learning.versions import frames
@@ -165,7 +166,7 @@ def test_the_child_ends_when_its_input_does() -> None:
     )
     assert child.stdin is not None
     assert child.stdout is not None
-    frames.send(child.stdin, {}, pickle.dumps((rows(20_000), CONTEXT)))
+    frames.send(child.stdin, {}, pickle.dumps((rows(20_000), CONTEXT, NOTHING_BEFORE)))
     first = frames.receive(child.stdout)
     child.stdin.close()
 

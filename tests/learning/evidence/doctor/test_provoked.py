@@ -203,7 +203,7 @@ def test_a_second_retraining_with_nothing_new(clinic: Clinic) -> None:
 class BrokenTrainer:
     """A child process that ends without an answer."""
 
-    def __call__(self, rows: Rows, context: TrainingContext, progress: object = None) -> Any:  # noqa: ARG002
+    def __call__(self, _rows: Rows, _context: TrainingContext, *_told: object) -> Any:
         raise TrainingFailedError("The training process ended with signal 9.")
 
 

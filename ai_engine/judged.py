@@ -1,0 +1,115 @@
+"""What verdict, sentence and report rest on, gathered once from the fits and their out-of-sample forecasts."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ai_engine import baselines, inference, leakage, metrics, verdict
+from ai_engine.comparison import Comparison
+from ai_engine.dataset import Dataset
+from ai_engine.inference import Panel
+from ai_engine.sequential import Evidence
+from ai_engine.split import Split
+from ai_engine.types import FloatArray
+from ai_engine.walk_forward import OutOfSample
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was fitted and how it answered: parts in time order, scores None where too few rows were left to fit.
+
+    ``out_of_sample`` is the walk-forward, ``nights`` the evidence over all nights, ``comparison`` the one against the
+    active version; None where there is none.
+    """
+
+    dataset: Dataset
+    split: Split
+    train: Dataset
+    validation: Dataset
+    train_scores: FloatArray | None
+    validation_scores: FloatArray | None
+    out_of_sample: OutOfSample | None
+    comparison: Comparison | None
+    nights: Evidence | None
+    constant: bool
+    cost: float
+    looks: int
+    data_hash: str
+
+
+def panel(judged: Judged) -> Panel | None:
+    """The walk-forward's forecasts beside what came of them."""
+    if judged.out_of_sample is None:
+        return None
+    part = judged.dataset.part(judged.out_of_sample.rows)
+    return Panel(part.times, part.ends, part.symbols, part.y, judged.out_of_sample.scores)
+
+
+def gather(judged: Judged) -> verdict.Facts:
+    """Return the facts that verdict and sentence rest on."""
+    dataset, made = judged.dataset, judged.out_of_sample
+    suspects = [
+        *leakage.named_after_outcomes(dataset.feature_names),
+        *leakage.correlated_with_target(dataset.X, dataset.y, dataset.feature_names),
+    ]
+    if made is None:
+        return _nothing_forecast(judged, tuple(dict.fromkeys(suspects)))
+    part = dataset.part(made.rows)
+    seen = Panel(part.times, part.ends, part.symbols, part.y, made.scores)
+    outside = np.abs(part.y) > judged.cost
+    accuracy = metrics.directional_accuracy(made.scores, part.y, cost=judged.cost)
+    shifted = inference.circular_shift(seen, cost=judged.cost)
+    newest = made.blocks == made.blocks.max()
+    baseline_name, baseline_accuracy = baselines.better_constant(part.y, cost=judged.cost)
+    return verdict.Facts(
+        constant=judged.constant,
+        artifact_rows=len(dataset),
+        smallest_training=made.smallest_training,
+        smallest_test=made.smallest_test,
+        rows=len(part),
+        hits=accuracy.hits,
+        scored=accuracy.scored,
+        baseline_accuracy=baseline_accuracy,
+        baseline_name=baseline_name,
+        ridge_accuracy=metrics.directional_accuracy(made.ridge, part.y, cost=judged.cost).value,
+        effective_samples=metrics.effective_samples(part, outside),
+        windows=metrics.non_overlapping_windows(part.times, part.ends),
+        shifts=shifted.shifts,
+        p_value=shifted.p_value,
+        p_majority=_against_majority(part, made, outside),
+        newest_accuracy=metrics.directional_accuracy(made.scores[newest], part.y[newest], cost=judged.cost).value,
+        suspects=tuple(dict.fromkeys(suspects)),
+    )
+
+
+def _nothing_forecast(judged: Judged, suspects: tuple[str, ...]) -> verdict.Facts:
+    return verdict.Facts(
+        constant=judged.constant,
+        artifact_rows=len(judged.dataset),
+        smallest_training=0,
+        smallest_test=0,
+        rows=0,
+        hits=0,
+        scored=0,
+        baseline_accuracy=None,
+        baseline_name=None,
+        ridge_accuracy=None,
+        effective_samples=0.0,
+        windows=0,
+        shifts=0,
+        p_value=None,
+        p_majority=None,
+        newest_accuracy=None,
+        suspects=suspects,
+    )
+
+
+def _against_majority(part: Dataset, made: OutOfSample, outside: np.ndarray[Any, np.dtype[np.bool_]]) -> float | None:
+    """The bootstrap's p-value that the model hits more often than the commoner direction."""
+    if not outside.any():
+        return None
+    actual = np.sign(part.y)
+    gain = (np.sign(made.scores) == actual).astype(np.float64) - (made.majority == actual)
+    blocks = inference.time_blocks(part.times[outside], part.ends[outside])
+    return inference.share_not_above_zero(gain[outside], blocks)

@@ -1,0 +1,179 @@
+"""One e-process, for evidence over many nights, for skill that was lost, and for shadows: valid at every look.
+
+A bettor who starts with 1 and can expect nothing where there is no skill has 20 with a chance of at most 1 in 20,
+whenever one looks and however often (Ville). Waudby-Smith and Ramdas, Estimating means of bounded random
+variables by betting (2024); for windows that overlap Henzi and Ziegel, Valid sequential inference on probability
+forecast performance, with the correction in Biometrika 109:1181 (2022).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ai_engine.types import FloatArray, IndexArray, TimeArray
+
+STAKES = np.array([0.02, 0.05, 0.1, 0.2, 0.35, 0.5])
+ENOUGH = 20.0
+LEVEL = 0.05
+FEWEST_VALUES = 50
+MOST_VALUES = 10_000_000
+# e^600 is 4e260: still a number for JSON where it is summed over many phases.
+MOST_LOG_WEALTH = 600.0
+# Solves r^2 = (-W(-level^2 e^-1) - 1) / n at n = 500.
+TIGHTEST_R2 = 8.2 / 500
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the bettor has now; ``rounds`` were bet on, in ``phases`` without overlap within each."""
+
+    e_value: float
+    rounds: int
+    phases: int
+
+
+def e_process(payoffs: FloatArray, starts: TimeArray, ends: TimeArray) -> Evidence:
+    """Return the wealth of bets on rounds in time order, averaged over phases.
+
+    Parameters
+    ----------
+    payoffs
+        In [-1, 1], one per round, expectation at most 0 given what was known at its start where there is no skill;
+        shape (n,).
+    starts, ends
+        When the round was decided, increasing, and when its last outcome was known, ms; only rounds whose windows
+        have closed may be given. Shape (n,).
+
+    Notes
+    -----
+    A round belongs to the first phase that is free at its start, so that within a phase each bet is settled before
+    the next. In every phase six bettors with fixed stakes (2 % to 50 % of what they have) share the money: nothing
+    about a bet depends on its outcome, and no stake has to be chosen.
+
+    Examples
+    --------
+    >>> moments = np.arange(100)
+    >>> e_process(np.ones(100), moments, moments + 1).e_value > 20
+    True
+    >>> e_process(np.zeros(100), moments, moments + 3).phases
+    3
+    """
+    phase = phases(starts, ends)
+    count = int(phase.max()) + 1 if len(phase) else 0
+    if count == 0:
+        return Evidence(1.0, 0, 0)
+    growth = np.log1p(payoffs[:, None] * STAKES[None, :])
+    wealth = np.zeros((count, len(STAKES)))
+    np.add.at(wealth, phase, growth)
+    return Evidence(float(np.mean(np.exp(np.minimum(wealth, MOST_LOG_WEALTH)))), len(payoffs), count)
+
+
+def phases(starts: TimeArray, ends: TimeArray) -> IndexArray:
+    """Return each round's phase, from 0: the first one whose last window had closed at the round's start."""
+    free_from: list[int] = []
+    found = np.empty(len(starts), dtype=np.intp)
+    for row, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+        phase = next((number for number, free in enumerate(free_from) if free <= start), len(free_from))
+        if phase == len(free_from):
+            free_from.append(end)
+        free_from[phase] = end
+        found[row] = phase
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Bets:
+    """One bet per decision round: its payoff, its time, and when the last of its outcomes was known."""
+
+    payoffs: FloatArray
+    starts: TimeArray
+    ends: TimeArray
+
+
+def against_majority(times: TimeArray, ends: TimeArray, y: FloatArray, scores: FloatArray, *, cost: float) -> Bets:
+    """Return one bet per round that the forecasts beat the direction that was commoner so far.
+
+    The payoff is the mean over a round's symbols of ``hit - majority's hit``, over moves larger than the costs. The
+    majority is that of the outcomes known at the round's time, up on a tie: "always up" in a rising market earns
+    nothing.
+
+    Parameters
+    ----------
+    times, ends
+        Decision time and the time the outcome was known, ms; shape (n,), sorted by ``times``.
+    y, scores
+        Returns, and the forecasts that were made before them; shape (n,).
+    """
+    outside = np.abs(y) > cost
+    majority = _majority_known(times, ends, np.where(outside, np.sign(y), 0.0))
+    gain = (np.sign(scores) == np.sign(y)).astype(np.float64) - (majority == np.sign(y))
+    return _by_round(times[outside], ends[outside], gain[outside])
+
+
+def against_bound(times: TimeArray, ends: TimeArray, hits: FloatArray, *, bound: float) -> Bets:
+    """Return one bet per round that the hit rate has fallen below ``bound``: payoff ``bound - mean hit``."""
+    return _by_round(times, ends, bound - hits)
+
+
+def _majority_known(times: TimeArray, ends: TimeArray, signs: FloatArray) -> FloatArray:
+    """The commoner direction among the outcomes known at each row's decision."""
+    order = np.argsort(ends, kind="stable")
+    balance = np.concatenate(([0.0], np.cumsum(signs[order])))
+    known = np.searchsorted(ends[order], times, side="right")
+    return np.where(balance[known] >= 0, 1.0, -1.0)
+
+
+def _by_round(times: TimeArray, ends: TimeArray, values: FloatArray) -> Bets:
+    starts, rounds = np.unique(times, return_inverse=True)
+    count = np.maximum(np.bincount(rounds, minlength=len(starts)), 1)
+    last = np.full(len(starts), np.iinfo(np.int64).min)
+    np.maximum.at(last, rounds, ends)
+    return Bets(np.bincount(rounds, weights=values, minlength=len(starts)) / count, starts, last)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfidenceSequence:
+    """Bounds of a mean that hold at every look at once with 95 % confidence; None before enough was seen."""
+
+    count: int
+    mean: float | None
+    low: float | None
+    high: float | None
+    needed: int | None
+
+
+def confidence_sequence(values: FloatArray, *, fewest: int = FEWEST_VALUES) -> ConfidenceSequence:
+    """Return bounds of the mean of independent ``values`` that may be looked at as often as one likes.
+
+    ``mean ± s sqrt(2 (n r^2 + 1) / (n^2 r^2) log(sqrt(n r^2 + 1) / 0.05))`` with ``r`` set to be tightest near 500
+    values: the asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, Time-uniform central
+    limit theory (2024). Values that overlap in time belong into one stretch first.
+
+    ``needed`` is how many further values like these would take the bounds off 0; None where the mean is 0 or they are.
+    """
+    n = len(values)
+    if n < fewest:
+        return ConfidenceSequence(n, float(np.mean(values)) if n else None, None, None, None)
+    mean, deviation = float(np.mean(values)), float(np.std(values, ddof=1))
+    reach = deviation * _reach(n)
+    return ConfidenceSequence(n, mean, mean - reach, mean + reach, _still_needed(n, abs(mean), deviation))
+
+
+def _reach(n: int) -> float:
+    boosted = n * TIGHTEST_R2 + 1.0
+    return float(np.sqrt(2.0 * boosted / (n**2 * TIGHTEST_R2) * np.log(np.sqrt(boosted) / LEVEL)))
+
+
+def _still_needed(n: int, mean: float, deviation: float) -> int | None:
+    """By doubling, then halving: the bounds shrink as values come."""
+    if mean == 0 or mean > deviation * _reach(n):
+        return None
+    low, high = n, 2 * n
+    while mean <= deviation * _reach(high):
+        low, high = high, 2 * high
+        if high > MOST_VALUES:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if mean <= deviation * _reach(middle) else (low, middle)
+    return high - n

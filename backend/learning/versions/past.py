@@ -1,0 +1,206 @@
+"""What earlier nights left for tonight's judgement: forecasts whose outcomes are known, and the active version."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
+
+from ai_engine.artifact import Model
+from ai_engine.past import Champion, Matured, Past
+from ai_engine.types import FloatArray, TimeArray
+from backend.clock import to_ms
+from backend.database import Database
+from backend.learning.decisions.rows import read_features
+from backend.learning.versions.store import ArtifactStore, UnusableArtifactError
+from backend.models import AIModelVersion, AITrainingSample, Forecast
+
+logger = logging.getLogger(__name__)
+
+ROWS_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class PastRead:
+    """What was found; ``uncompared`` says why there is no champion although a version is active."""
+
+    past: Past
+    uncompared: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """A version's file, and when the newest outcome that it was trained on was known (ms)."""
+
+    version_id: str
+    path: str
+    sha256: str
+    size: int
+    is_active: bool
+    known_until: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One snapshot: versions from the oldest on; of the matured decisions columns of shape (n,), in time order.
+
+    ``scores`` are NaN where no version forecast the row before its outcome.
+    """
+
+    versions: tuple[_Version, ...]
+    ids: NDArray[np.int64]
+    times: TimeArray
+    ends: TimeArray
+    y: FloatArray
+    scores: FloatArray
+
+
+def read_past(database: Database, store: ArtifactStore, strategy: str) -> PastRead:
+    """Read rows in one short transaction; files are verified and models asked with none open.
+
+    A decision's forecast is that of the version that decided, else of its newest shadow. Only one that was made
+    before the outcome counts. For a decision without one the newest version answers now all of whose training
+    outcomes were known before the decision; where the file is damaged, the one before it.
+    """
+    reading = database.read(_read, strategy)
+    for version in reversed(reading.versions):
+        missing = np.isnan(reading.scores) & (reading.times >= version.known_until)
+        if missing.any():
+            _forecast_now(database, store, version, reading, missing)
+    forecast = ~np.isnan(reading.scores)
+    matured = None
+    if forecast.any():
+        matured = Matured(
+            reading.times[forecast], reading.ends[forecast], reading.y[forecast], reading.scores[forecast]
+        )
+    champion, uncompared = _champion(store, reading.versions)
+    return PastRead(Past(matured, champion), uncompared)
+
+
+def _champion(store: ArtifactStore, versions: Sequence[_Version]) -> tuple[Champion | None, str | None]:
+    """The active version with its proved bytes, or why it cannot be compared with."""
+    active = next((version for version in versions if version.is_active), None)
+    if active is None:
+        return None, None
+    try:
+        store.load(active.path, sha256=active.sha256, size=active.size)
+        blob = store.read_verified(active.path, sha256=active.sha256, size=active.size)
+    except UnusableArtifactError as error:
+        return None, f"{active.version_id} is active and could not be compared with: {error.message}"
+    return Champion(active.version_id, blob, active.known_until), None
+
+
+def _forecast_now(
+    database: Database, store: ArtifactStore, version: _Version, reading: _Reading, missing: NDArray[np.bool_]
+) -> None:
+    """Fill in what the version would have forecast: it knows nothing that was not known at the decision."""
+    try:
+        model = store.load(version.path, sha256=version.sha256, size=version.size)
+    except UnusableArtifactError as error:
+        logger.warning("%s forecasts no decision of the past: %s", version.version_id, error.message)
+        return
+    places = {int(reading.ids[place]): int(place) for place in np.flatnonzero(missing)}
+    ids = list(places)
+    for start in range(0, len(ids), ROWS_AT_ONCE):
+        found, scores = _scores(database, model, ids[start : start + ROWS_AT_ONCE])
+        reading.scores[[places[one] for one in found]] = scores
+
+
+def _scores(database: Database, model: Model, ids: Sequence[int]) -> tuple[list[int], FloatArray]:
+    """The model's answers for those of the rows that have all of its features as finite numbers."""
+    found, X = database.read(read_features, ids, model.feature_names)
+    finite = np.isfinite(X).all(axis=1)
+    return [one for one, usable in zip(found, finite, strict=True) if usable], model.scores(X[finite])
+
+
+def _read(session: Session, strategy: str) -> _Reading:
+    versions = _versions(session, strategy)
+    known_until = {version.version_id: version.known_until for version in versions}
+    matured = _matured(strategy)
+    row = AITrainingSample
+    columns = (row.id, row.timestamp, row.horizon_at, row.forward_price_at)
+    query = select(*columns, row.forward_return, row.prediction_score, row.model_version).where(*matured)
+    found: Sequence[Any] = session.execute(query.order_by(row.timestamp, row.id)).all()
+    shadows = _shadow_scores(session, matured, known_until)
+
+    def score(one: Any) -> float:
+        own = one.prediction_score is not None and _made_before(one, known_until.get(one.model_version))
+        told = one.prediction_score if own else shadows(one)
+        return np.nan if told is None else told
+
+    return _Reading(
+        versions=versions,
+        ids=np.array([one.id for one in found], dtype=np.int64),
+        times=np.array([to_ms(one.timestamp) for one in found], dtype=np.int64),
+        ends=np.array([to_ms(_known_at(one)) for one in found], dtype=np.int64),
+        y=np.array([one.forward_return for one in found], dtype=np.float64),
+        scores=np.array([score(one) for one in found], dtype=np.float64),
+    )
+
+
+def _matured(strategy: str) -> tuple[ColumnElement[bool], ...]:
+    """Decisions that somebody made, whose return over the horizon is known and believed.
+
+    Imported trades have none: the window of a trade depends on the side that was taken, which alone makes
+    directions look predictable. Rows of a warm start and demo rows were decided by nobody.
+    """
+    row = AITrainingSample
+    return (
+        row.strategy == strategy,
+        row.origin == "decision",
+        row.forward_return.is_not(None),
+        row.quarantine_reason.is_(None),
+    )
+
+
+def _versions(session: Session, strategy: str) -> tuple[_Version, ...]:
+    row = AIModelVersion
+    columns = (row.version_id, row.model_path, row.artifact_sha256, row.artifact_bytes, row.is_active)
+    query = select(*columns, row.lineage, row.trained_at).where(row.strategy == strategy).order_by(row.id)
+    return tuple(
+        _Version(version_id, path, sha256, size, is_active, to_ms(_known_until(lineage, trained_at)))
+        for version_id, path, sha256, size, is_active, lineage, trained_at in session.execute(query)
+    )
+
+
+def _known_until(lineage: dict[str, Any], trained_at: datetime) -> datetime:
+    """When the newest outcome it learned from was known: before its training, where that was not recorded yet."""
+    recorded = lineage.get("outcomes_known_until")
+    return datetime.fromisoformat(recorded) if recorded else trained_at
+
+
+def _shadow_scores(
+    session: Session, matured: tuple[ColumnElement[bool], ...], known_until: dict[str, int]
+) -> Callable[[Any], float | None]:
+    """For a row the forecast of its newest shadow that was made before the outcome."""
+    query = (
+        select(Forecast.sample_id, Forecast.version_id, Forecast.score)
+        .join(AITrainingSample, AITrainingSample.id == Forecast.sample_id)
+        .join(AIModelVersion, AIModelVersion.version_id == Forecast.version_id)
+        .where(*matured, Forecast.role == "shadow")
+        .order_by(AIModelVersion.id.desc())
+    )
+    told: dict[int, list[tuple[str, float]]] = {}
+    for sample_id, version_id, score in session.execute(query):
+        told.setdefault(sample_id, []).append((version_id, score))
+
+    def newest(one: Any) -> float | None:
+        scores = told.get(one.id, ())
+        return next((score for version, score in scores if _made_before(one, known_until.get(version))), None)
+
+    return newest
+
+
+def _made_before(one: Any, known_until: int | None) -> bool:
+    """Whether all that the version had learned was known at the decision, which may have been posted late."""
+    return known_until is not None and known_until <= to_ms(one.timestamp)
+
+
+def _known_at(one: Any) -> datetime:
+    later: datetime = max(one.horizon_at, one.forward_price_at or one.horizon_at)
+    return later

@@ -1,0 +1,160 @@
+"""Tests and intervals that know that windows overlap: compared with exhaustive and independent computations."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from ai_engine.inference import (
+    MAX_SHIFTS,
+    Panel,
+    accuracy_interval,
+    circular_shift,
+    mean_interval,
+    share_not_above_zero,
+    student_quantile,
+    time_blocks,
+    wilson,
+)
+
+COST = 0.002
+
+
+def panel(y: np.ndarray, scores: np.ndarray, *, overlap: int = 1, symbols: int = 1) -> Panel:
+    times = np.repeat(np.arange(len(y) // symbols), symbols)
+    names = np.array([f"S{number % symbols}" for number in range(len(y))])
+    return Panel(times, times + overlap, names, y, scores)
+
+
+def noise(seed: int, rounds: int, *, overlap: int, symbols: int) -> Panel:
+    rng = np.random.default_rng(seed)
+
+    def walk() -> np.ndarray:
+        steps = rng.normal(size=(rounds + overlap, 1)) * 0.9 + rng.normal(size=(rounds + overlap, symbols)) * 0.44
+        return np.stack([steps[start : start + overlap].sum(axis=0) for start in range(rounds)]).ravel() * 0.01
+
+    return panel(walk(), walk(), overlap=overlap, symbols=symbols)
+
+
+def test_every_turn_of_one_symbol_is_counted_as_by_hand() -> None:
+    rng = np.random.default_rng(3)
+    y, scores = rng.normal(size=50) * 0.01, rng.normal(size=50)
+    outside = np.abs(y) > COST
+
+    found = circular_shift(panel(y, scores), cost=COST)
+
+    hits = [np.mean((np.sign(np.roll(scores, -lag)) == np.sign(y))[outside]) for lag in range(50)]
+    earned = [np.mean(np.sign(np.roll(scores, -lag)) * y) for lag in range(50)]
+    assert found.shifts == 49
+    assert found.p_accuracy == pytest.approx((1 + sum(h >= hits[0] - 1e-12 for h in hits[1:])) / 50)
+    assert found.p_return == pytest.approx((1 + sum(e >= earned[0] - 1e-12 for e in earned[1:])) / 50)
+    assert found.p_value == max(found.p_accuracy, found.p_return)
+
+
+def test_all_symbols_of_a_round_turn_together() -> None:
+    one = noise(5, 80, overlap=1, symbols=1)
+    copies = 4
+    together = Panel(
+        np.repeat(one.times, copies),
+        np.repeat(one.ends, copies),
+        np.tile([f"S{number}" for number in range(copies)], len(one)),
+        np.repeat(one.y, copies),
+        np.repeat(one.scores, copies),
+    )
+
+    assert circular_shift(together, cost=COST) == circular_shift(one, cost=COST)
+
+
+@pytest.mark.parametrize(("overlap", "symbols"), [(1, 1), (6, 3)])
+def test_noise_is_called_significant_about_as_often_as_promised(overlap: int, symbols: int) -> None:
+    low = [
+        circular_shift(noise(s, 200, overlap=overlap, symbols=symbols), cost=COST).p_value <= 0.05 for s in range(120)
+    ]
+
+    assert np.mean(low) <= 0.10
+
+
+def test_always_up_in_a_rising_market_ranks_in_the_middle() -> None:
+    y = np.abs(np.random.default_rng(2).normal(size=100)) * 0.01
+
+    assert circular_shift(panel(y, np.ones(100)), cost=COST).p_value == 1.0
+
+
+def test_a_real_signal_ranks_first() -> None:
+    rng = np.random.default_rng(4)
+    y = rng.normal(size=200) * 0.01
+    scores = np.where(rng.random(200) < 0.4, y, rng.normal(size=200) * 0.01)
+
+    assert circular_shift(panel(y, scores), cost=COST).p_value < 0.01
+
+
+def test_shifts_begin_beyond_the_overlap_and_are_at_most_999() -> None:
+    assert circular_shift(noise(1, 60, overlap=12, symbols=2), cost=COST).shifts == 60 - 2 * 12 + 1
+    assert circular_shift(noise(1, 3_000, overlap=2, symbols=1), cost=COST).shifts == MAX_SHIFTS
+    assert circular_shift(noise(1, 10, overlap=8, symbols=1), cost=COST).shifts == 0
+
+
+def test_symbols_decided_at_different_times_turn_too() -> None:
+    rng = np.random.default_rng(6)
+    times = np.arange(300)
+    names = np.where(times % 3 == 0, "A", "B")
+    found = circular_shift(Panel(times, times + 1, names, rng.normal(size=300), rng.normal(size=300)), cost=COST)
+
+    assert found.shifts >= 190
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 3, 4, 5, 8, 15, 40, 200])
+def test_students_quantile_is_that_of_scipy(degrees: int) -> None:
+    assert student_quantile(degrees) == pytest.approx(stats.t.ppf(0.975, degrees), rel=0.003)
+
+
+@pytest.mark.parametrize(("hits", "scored"), [(38, 62), (0, 10), (10, 10), (500, 1000)])
+def test_wilsons_interval_is_that_of_scipy(hits: int, scored: int) -> None:
+    expected = stats.binomtest(hits, scored).proportion_ci(method="wilson")
+
+    found = wilson(hits, scored)
+
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_wilson_is_only_for_one_symbol_without_overlap() -> None:
+    methods = [
+        accuracy_interval(noise(1, 200, overlap=overlap, symbols=symbols), cost=COST)
+        for overlap, symbols in ((1, 1), (2, 1), (1, 2))
+    ]
+
+    assert [one.method for one in methods if one] == ["wilson", "block_bootstrap", "block_bootstrap"]
+
+
+def test_the_block_interval_is_wider_where_windows_overlap_and_covers() -> None:
+    covered = []
+    for seed in range(60):
+        found = accuracy_interval(noise(seed, 400, overlap=8, symbols=2), cost=COST)
+        assert found is not None
+        covered.append(found.low <= 0.5 <= found.high)
+        assert found.high - found.low > 0.08
+
+    assert np.mean(covered) >= 0.85
+
+
+def test_no_move_outside_the_costs_leaves_nothing_to_say() -> None:
+    assert accuracy_interval(panel(np.zeros(50), np.ones(50)), cost=COST) is None
+
+
+def test_few_stretches_of_time_have_no_interval() -> None:
+    assert mean_interval(np.ones(4), np.array([0, 0, 1, 1])) is None
+    assert share_not_above_zero(np.ones(4), np.array([0, 0, 1, 1])) is None
+
+
+def test_stretches_are_twice_as_long_as_the_median_window() -> None:
+    times = np.arange(40)
+
+    blocks = time_blocks(times, times + 5)
+
+    assert np.bincount(blocks).tolist() == [10, 10, 10, 10]
+
+
+def test_a_gain_in_every_stretch_leaves_no_doubt_and_none_leaves_all() -> None:
+    blocks = np.repeat(np.arange(10), 5)
+
+    assert share_not_above_zero(np.ones(50), blocks) == pytest.approx(1 / 2001)
+    assert share_not_above_zero(-np.ones(50), blocks) == 1.0
