@@ -1,4 +1,4 @@
-"""One e-process, for evidence over many nights, for skill that was lost, and for shadows: valid at every look.
+"""One e-process, for evidence over many nights: valid at every look.
 
 A bettor who starts with 1 and can expect nothing where there is no skill has 20 with a chance of at most 1 in 20,
 whenever one looks and however often (Ville). Waudby-Smith and Ramdas, Estimating means of bounded random
@@ -14,13 +14,8 @@ from ai_engine.types import FloatArray, IndexArray, TimeArray
 
 STAKES = np.array([0.02, 0.05, 0.1, 0.2, 0.35, 0.5])
 ENOUGH = 20.0
-LEVEL = 0.05
-FEWEST_VALUES = 50
-MOST_VALUES = 10_000_000
 # e^600 is 4e260: still a number for JSON where it is summed over many phases.
 MOST_LOG_WEALTH = 600.0
-# Solves r^2 = (-W(-level^2 e^-1) - 1) / n at n = 500.
-TIGHTEST_R2 = 8.2 / 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +105,6 @@ def against_majority(times: TimeArray, ends: TimeArray, y: FloatArray, scores: F
     return _by_round(times[outside], ends[outside], gain[outside])
 
 
-def against_bound(times: TimeArray, ends: TimeArray, hits: FloatArray, *, bound: float) -> Bets:
-    """Return one bet per round that the hit rate has fallen below ``bound``: payoff ``bound - mean hit``."""
-    return _by_round(times, ends, bound - hits)
-
-
 def _majority_known(times: TimeArray, ends: TimeArray, signs: FloatArray) -> FloatArray:
     """The commoner direction among the outcomes known at each row's decision."""
     order = np.argsort(ends, kind="stable")
@@ -129,51 +119,3 @@ def _by_round(times: TimeArray, ends: TimeArray, values: FloatArray) -> Bets:
     last = np.full(len(starts), np.iinfo(np.int64).min)
     np.maximum.at(last, rounds, ends)
     return Bets(np.bincount(rounds, weights=values, minlength=len(starts)) / count, starts, last)
-
-
-@dataclass(frozen=True, slots=True)
-class ConfidenceSequence:
-    """Bounds of a mean that hold at every look at once with 95 % confidence; None before enough was seen."""
-
-    count: int
-    mean: float | None
-    low: float | None
-    high: float | None
-    needed: int | None
-
-
-def confidence_sequence(values: FloatArray, *, fewest: int = FEWEST_VALUES) -> ConfidenceSequence:
-    """Return bounds of the mean of independent ``values`` that may be looked at as often as one likes.
-
-    ``mean ± s sqrt(2 (n r^2 + 1) / (n^2 r^2) log(sqrt(n r^2 + 1) / 0.05))`` with ``r`` set to be tightest near 500
-    values: the asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, Time-uniform central
-    limit theory (2024). Values that overlap in time belong into one stretch first.
-
-    ``needed`` is how many further values like these would take the bounds off 0; None where the mean is 0 or they are.
-    """
-    n = len(values)
-    if n < fewest:
-        return ConfidenceSequence(n, float(np.mean(values)) if n else None, None, None, None)
-    mean, deviation = float(np.mean(values)), float(np.std(values, ddof=1))
-    reach = deviation * _reach(n)
-    return ConfidenceSequence(n, mean, mean - reach, mean + reach, _still_needed(n, abs(mean), deviation))
-
-
-def _reach(n: int) -> float:
-    boosted = n * TIGHTEST_R2 + 1.0
-    return float(np.sqrt(2.0 * boosted / (n**2 * TIGHTEST_R2) * np.log(np.sqrt(boosted) / LEVEL)))
-
-
-def _still_needed(n: int, mean: float, deviation: float) -> int | None:
-    """By doubling, then halving: the bounds shrink as values come."""
-    if mean == 0 or mean > deviation * _reach(n):
-        return None
-    low, high = n, 2 * n
-    while mean <= deviation * _reach(high):
-        low, high = high, 2 * high
-        if high > MOST_VALUES:
-            return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if mean <= deviation * _reach(middle) else (low, middle)
-    return high - n

@@ -8,9 +8,7 @@ from hypothesis import strategies as st
 from ai_engine.sequential import (
     ENOUGH,
     STAKES,
-    against_bound,
     against_majority,
-    confidence_sequence,
     e_process,
     phases,
 )
@@ -124,46 +122,3 @@ def test_a_round_is_one_bet_and_small_moves_are_none() -> None:
 
     assert bets.starts.tolist() == [0]
     assert bets.payoffs.tolist() == [0.5]
-
-
-def test_a_fall_below_the_bound_is_seen_and_staying_on_it_is_not() -> None:
-    rng = np.random.default_rng(1)
-    times = np.arange(300)
-
-    def wealth(accuracy: float) -> float:
-        hits = (rng.random(300) < accuracy).astype(float)
-        bets = against_bound(times, times + 1, hits, bound=0.55)
-        return e_process(bets.payoffs, bets.starts, bets.ends).e_value
-
-    assert wealth(0.40) > ENOUGH
-    assert sum(wealth(0.55) >= ENOUGH for _ in range(40)) <= 5
-
-
-def test_the_confidence_sequence_holds_the_mean_at_every_look() -> None:
-    missed = 0
-    for seed in range(60):
-        values = np.random.default_rng(seed).standard_t(4, size=2_000) + 0.3
-        looks = [confidence_sequence(values[:n]) for n in range(50, 2_001, 50)]
-        missed += any(not look.low <= 0.3 <= look.high for look in looks if look.low is not None)
-
-    assert missed <= 6
-
-
-def test_the_confidence_sequence_says_how_much_is_still_needed_and_is_about_right() -> None:
-    values = np.tile([0.1 + 1.0, 0.1 - 1.0], 100)
-    now = confidence_sequence(values)
-    assert now.needed is not None
-
-    later = confidence_sequence(np.tile([1.1, -0.9], (200 + now.needed) // 2 + 1))
-
-    assert now.low is not None
-    assert now.low < 0
-    assert later.low is not None
-    assert later.low > 0
-
-
-def test_too_few_values_have_a_mean_and_no_bounds() -> None:
-    found = confidence_sequence(np.ones(10))
-
-    assert (found.count, found.mean, found.low, found.high, found.needed) == (10, 1.0, None, None, None)
-    assert confidence_sequence(np.empty(0)).mean is None
