@@ -30,7 +30,7 @@ judge: dev
 
 # Lint, types, what is deployed and described, and every test, the architecture's among them.
 check: lint judge
-	@$(MAKE) --no-print-directory test CHECK_REQUIRES="$(CHECK_REQUIRES)"
+	@$(MAKE) --no-print-directory test CHECK_REQUIRES="slow,$(CHECK_REQUIRES)"
 
 bench: dev
 	@for file in benchmarks/bench_*.py; do \
