@@ -13,11 +13,6 @@ class MajoritySign:
 
     direction: int
 
-    @property
-    def name(self) -> str:
-        """What the report calls it."""
-        return "always_up" if self.direction > 0 else "always_down"
-
     def predict(self, count: int) -> FloatArray:
         """Return ``count`` times the direction."""
         return np.full(count, float(self.direction))
@@ -28,8 +23,8 @@ def fit_majority(y: FloatArray, *, cost: float) -> MajoritySign:
 
     Examples
     --------
-    >>> fit_majority(np.array([-0.01, -0.02, 0.03]), cost=0.002).name
-    'always_down'
+    >>> fit_majority(np.array([-0.01, -0.02, 0.03]), cost=0.002).direction
+    -1
     """
     up, down = int((y > cost).sum()), int((y < -cost).sum())
     return MajoritySign(direction=1 if up >= down else -1)
