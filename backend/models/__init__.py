@@ -1,6 +1,15 @@
 """SQLAlchemy tables, nothing else."""
 
-from backend.models.ai_training import Activation, AIModelVersion, AITrainingSample, FeatureSchema, Forecast, Strategy
+from backend.models.ai_training import (
+    Activation,
+    AIModelVersion,
+    AITrainingSample,
+    FeatureSchema,
+    Forecast,
+    IntervalState,
+    Strategy,
+    SymbolVolatility,
+)
 from backend.models.base import Base
 from backend.models.market import Candle, Feed
 from backend.models.operations import Alarm, AuditEntry, Delivery, Event, JobRun, Lease
@@ -20,9 +29,11 @@ __all__ = [
     "Feed",
     "Fill",
     "Forecast",
+    "IntervalState",
     "JobRun",
     "Lease",
     "Position",
     "Strategy",
+    "SymbolVolatility",
     "TradeLog",
 ]

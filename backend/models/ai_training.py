@@ -57,6 +57,7 @@ class AITrainingSample(Base):
     expected_return: Mapped[float | None]
     expected_return_low: Mapped[float | None]
     expected_return_high: Mapped[float | None]
+    volatility: Mapped[float | None]
     model_version: Mapped[str | None] = mapped_column(String(32))
     reason: Mapped[str | None] = mapped_column(String(64))
     explored: Mapped[bool] = mapped_column(default=False)
@@ -87,6 +88,7 @@ class AITrainingSample(Base):
     outcome_known: Mapped[bool] = mapped_column(default=False)
     outcome_recorded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     quarantine_reason: Mapped[str | None] = mapped_column(String(64))
+    quarantine_decision: Mapped[str | None] = mapped_column(String(8))
     warning: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -102,6 +104,7 @@ class AITrainingSample(Base):
         ),
         CheckConstraint("origin IN ('decision', 'import', 'historical', 'synthetic')", name="origin_known"),
         CheckConstraint("state IN ('pending', 'open', 'closed', 'unobservable')", name="state_known"),
+        CheckConstraint("quarantine_decision IN ('released', 'dropped')", name="quarantine_decision_known"),
         Index("ix_ai_training_samples_strategy_timestamp", "strategy", "timestamp", "id"),
         Index("ix_ai_training_samples_strategy_symbol_timestamp", "strategy", "symbol", "timestamp"),
         Index("ix_ai_training_samples_strategy_outcome_known_id", "strategy", "outcome_known", "id"),
@@ -114,6 +117,13 @@ class AITrainingSample(Base):
             postgresql_where=text("forward_return IS NULL AND forward_return_source IS NULL"),
         ),
         Index("ix_ai_training_samples_model_version", "model_version"),
+        Index(
+            "ix_ai_training_samples_quarantined",
+            "strategy",
+            "id",
+            sqlite_where=text("quarantine_reason IS NOT NULL"),
+            postgresql_where=text("quarantine_reason IS NOT NULL"),
+        ),
     )
 
     @property
@@ -162,6 +172,7 @@ class AIModelVersion(Base):
     recommended: Mapped[bool] = mapped_column(default=False)
     is_active: Mapped[bool] = mapped_column(default=False)
     is_shadow: Mapped[bool] = mapped_column(default=False)
+    shadow_origin: Mapped[str | None] = mapped_column(String(12))
     activated_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     replaced_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     total_predictions: Mapped[int] = mapped_column(default=0)
@@ -188,6 +199,7 @@ class AIModelVersion(Base):
             " 'strong_evidence')",
             name="verdict_known",
         ),
+        CheckConstraint("shadow_origin IN ('automatic', 'asked')", name="shadow_origin_known"),
         Index(
             "uq_ai_model_versions_active",
             "strategy",
@@ -214,3 +226,25 @@ class Activation(Base):
     undone_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     __table_args__ = (Index("ix_activations_strategy_id", "strategy", "id"),)
+
+
+class IntervalState(Base):
+    """How wide a strategy's intervals are: the miss rate aimed at, and the newest scaled residuals (float32)."""
+
+    __tablename__ = "interval_states"
+
+    strategy: Mapped[str] = mapped_column(ForeignKey("strategies.name"), primary_key=True)
+    miss_rate: Mapped[float]
+    residuals: Mapped[bytes] = mapped_column(LargeBinary)
+    matured: Mapped[int]
+
+
+class SymbolVolatility(Base):
+    """The typical absolute return over the horizon of one symbol: weighted sum of the known ones, and their weight."""
+
+    __tablename__ = "symbol_volatilities"
+
+    strategy: Mapped[str] = mapped_column(ForeignKey("strategies.name"), primary_key=True)
+    symbol: Mapped[str] = mapped_column(String(32), primary_key=True)
+    level: Mapped[float]
+    weight: Mapped[float]

@@ -55,6 +55,7 @@ class Fill(Base):
     leg: Mapped[str] = mapped_column(String(5))
     fill_id: Mapped[str] = mapped_column(String(128))
     price: Mapped[float]
+    reference_price: Mapped[float | None]
     quantity: Mapped[float | None]
     fees: Mapped[float | None]
     filled_at: Mapped[datetime] = mapped_column(UtcDateTime)
