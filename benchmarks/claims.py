@@ -1,4 +1,4 @@
-"""What a benchmark claims: one line a claim with its figure and its limit, and an exit code that says whether all hold."""
+"""What a benchmark claims: one line a claim with its figure and its limit; the exit code says whether all hold."""
 
 import os
 import sys
