@@ -27,7 +27,7 @@ def _is_commit(function: ast.Attribute) -> bool:
 
 
 # Whatever asks the network, fits, scores with a model or waits: a second inside a write transaction stops everybody.
-SLOW = {"forecast", "check_canaries", "urlopen", "sleep", "getresponse", "fetch_ohlcv", "model_for"}
+SLOW = {"forecast", "check_canaries", "urlopen", "sleep", "getresponse", "fetch_ohlcv", "model_for", "shadows_for"}
 SLOW_FUNCTIONS = {"ai_engine.pipeline.train", "ai_engine.artifact.load", "time.sleep", "subprocess.run"}
 
 

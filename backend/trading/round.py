@@ -23,7 +23,7 @@ from backend.errors import ConflictError
 from backend.learning.decisions.decide import Decided, DecisionContext, Observation, decide
 from backend.learning.decisions.record import NewDecision, record
 from backend.learning.decisions.settle import settle_due, settle_followers
-from backend.learning.versions.serving import ServingModel
+from backend.learning.versions.serving import ServingModel, ShadowModel
 from backend.market import candles as store
 from backend.market.feed import CandleRound
 from backend.models import AIModelVersion, Feed, Strategy
@@ -79,8 +79,8 @@ class Trader:
         seen = [[item for item in one if item.symbol not in self._context.exits_only] for one in looked.seen]
         results = None
         while results is None:
-            active, model = self._context.database.read(self._active)
-            answers = self._decide(seen, model)
+            active, model, shadows = self._context.database.read(self._active)
+            answers = self._decide(seen, model, shadows)
             results = self._context.database.write(self._store, rounds, answers, active)
         self.after = rounds[-1].close_time
         if self._outdated:  # a late candle may belong among those of these very rounds
@@ -111,13 +111,16 @@ class Trader:
         """The length of one candle."""
         return self._terms.timeframe
 
-    def _active(self, session: Session) -> tuple[str | None, ServingModel | None]:
-        """The version activated, and the model that serves."""
-        strategy = self._context.strategy
-        return _active_version(session, strategy), self._context.serving.model_for(session, strategy)
+    def _active(self, session: Session) -> tuple[str | None, ServingModel | None, Sequence[ShadowModel]]:
+        """The version activated, the model that serves, and those that score beside it."""
+        strategy, serving = self._context.strategy, self._context.serving
+        shadows = serving.shadows_for(session, strategy)
+        return _active_version(session, strategy), serving.model_for(session, strategy), shadows
 
-    def _decide(self, seen: Sequence[Sequence[Seen]], model: ServingModel | None) -> list[list[Answer]]:
-        """Answers for every observation of every round, from one call of the model; nobody explores without orders."""
+    def _decide(
+        self, seen: Sequence[Sequence[Seen]], model: ServingModel | None, shadows: Sequence[ShadowModel]
+    ) -> list[list[Answer]]:
+        """Answers for every observation of every round, from one call of each model; nobody explores without orders."""
         context, timeframe = self._context, self._context.feed.timeframe
         flat = [(item, f"{item.symbol}-{timeframe}-{iso(item.closed_at)}") for one in seen for item in one]
         observations = [
@@ -129,7 +132,7 @@ class Trader:
             )
             for item, decision_id in flat
         ]
-        answers = iter(zip(flat, decide(observations, model, self._decision), strict=True))
+        answers = iter(zip(flat, decide(observations, model, self._decision, shadows), strict=True))
         return [[(*known, answer) for known, answer in _take(answers, len(one))] for one in seen]
 
     def _store(
@@ -232,6 +235,7 @@ def _new_decision(seen: Seen, decision_id: str, answer: Decided) -> NewDecision:
         explored=answer.choice.explored,
         propensity=answer.choice.propensity,
         body_hash=None,
+        shadows=answer.shadows,
     )
 
 

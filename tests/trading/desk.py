@@ -15,7 +15,7 @@ from ai_engine.types import Forecasts
 from backend.clock import to_ms
 from backend.database import Database
 from backend.learning.decisions.strategies import ensure_schema, ensure_strategy
-from backend.learning.versions.serving import Serving, ServingModel
+from backend.learning.versions.serving import Serving, ServingModel, ShadowModel
 from backend.learning.versions.store import ArtifactStore
 from backend.market.files import FileMarket
 from backend.models import AIModelVersion, Feed
@@ -68,7 +68,7 @@ class ScriptedModel:
 
 
 class ScriptedServing(Serving):
-    """Serves ``ScriptedModel`` for whatever version is active in the rows."""
+    """Serves ``ScriptedModel`` for whatever version is active, or a shadow, in the rows."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -78,6 +78,11 @@ class ScriptedServing(Serving):
         self.calls += 1
         active = session.query(AIModelVersion.version_id).filter_by(strategy=strategy, is_active=True).scalar()
         return None if active is None else ServingModel(active, ScriptedModel(), False, active)  # type: ignore[arg-type]
+
+    def shadows_for(self, session: Session, strategy: str) -> tuple[ShadowModel, ...]:
+        """What the rows say."""
+        query = session.query(AIModelVersion.version_id).filter_by(strategy=strategy, is_shadow=True)
+        return tuple(ShadowModel(one, ScriptedModel()) for (one,) in query)  # type: ignore[arg-type]
 
 
 def add_version(

@@ -1,7 +1,7 @@
-"""From what was seen to an answer: one call of the model for all observations, the cold-start rule without one."""
+"""From what was seen to answers: one call of each model for all observations, the cold-start rule without one."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -68,27 +68,76 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
+class ShadowForecast:
+    """What a shadow forecast, and what the policy would have made of it without exploring."""
+
+    version_id: str
+    forecast: Forecast
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
 class Decided:
-    """The answer, with the forecast and the version behind it where there is one."""
+    """The answer, with the forecast and the version behind it where there is one, and what shadows said."""
 
     choice: Choice
     forecast: Forecast | None
     model_version: str | None
+    shadows: tuple[ShadowForecast, ...] = ()
 
 
-def decide(observations: Sequence[Observation], model: DecidingModel | None, context: DecisionContext) -> list[Decided]:
-    """One answer an observation, in order; HOLD where it lacks features that the model was trained on."""
+def decide(
+    observations: Sequence[Observation],
+    model: DecidingModel | None,
+    context: DecisionContext,
+    shadows: Sequence[DecidingModel] = (),
+) -> list[Decided]:
+    """One answer an observation, in order; HOLD where it lacks features that the model was trained on.
+
+    Each shadow forecasts what it has the features of, whether or not a version decides; the deciding one never twice.
+    """
+    answers = _answers(observations, model, context)
+    for shadow in shadows:
+        if model is None or shadow.version_id != model.version_id:
+            answers = _with_shadow(answers, observations, shadow, context)
+    return answers
+
+
+def _answers(
+    observations: Sequence[Observation], model: DecidingModel | None, context: DecisionContext
+) -> list[Decided]:
     if model is None:
         return [Decided(_without_model(observation, context), None, None) for observation in observations]
-    rows = [_model_row(one, model.model.feature_names) for one in observations]
-    known = [row for row in rows if row is not None]
-    forecast_of = _rows_of(model.model.forecast(np.stack(known))) if known else iter(())
     return [
         _mismatched(context)
-        if row is None
-        else Decided(_with_model(observation, forecast := next(forecast_of), context), forecast, model.version_id)
-        for observation, row in zip(observations, rows, strict=True)
+        if forecast is None
+        else Decided(_with_model(observation, forecast, context), forecast, model.version_id)
+        for observation, forecast in zip(observations, _forecasts(observations, model.model), strict=True)
     ]
+
+
+def _with_shadow(
+    answers: Sequence[Decided], observations: Sequence[Observation], shadow: DecidingModel, context: DecisionContext
+) -> list[Decided]:
+    """The answers, each with what the shadow says to it."""
+    told = []
+    forecasts = _forecasts(observations, shadow.model)
+    for answer, observation, forecast in zip(answers, observations, forecasts, strict=True):
+        if forecast is None:
+            told.append(answer)
+            continue
+        action = _with_model(replace(observation, uniform=None), forecast, context).action
+        beside = ShadowForecast(shadow.version_id, forecast, action)
+        told.append(replace(answer, shadows=(*answer.shadows, beside)))
+    return told
+
+
+def _forecasts(observations: Sequence[Observation], model: ForecastingModel) -> list[Forecast | None]:
+    """The model's forecasts from one call of it; None where an observation lacks a feature of it."""
+    rows = [_model_row(one, model.feature_names) for one in observations]
+    known = [row for row in rows if row is not None]
+    forecast_of = _rows_of(model.forecast(np.stack(known))) if known else iter(())
+    return [None if row is None else next(forecast_of) for row in rows]
 
 
 def _rows_of(forecasts: Forecasts) -> Iterator[Forecast]:

@@ -55,6 +55,9 @@ class ModelSource(Protocol):
     def model_for(self, session: Session, strategy: str, /) -> DecidingModel | None:
         """The serving version, None while none is active."""
 
+    def shadows_for(self, session: Session, strategy: str, /) -> Sequence[DecidingModel]:
+        """The versions that score beside it."""
+
 
 @dataclass(frozen=True, slots=True)
 class DecisionService:
@@ -77,6 +80,7 @@ class _Known:
     schema_names: tuple[str, ...] | None
     answers: dict[str, StoredAnswer]
     model: DecidingModel | None
+    shadows: Sequence[DecidingModel]
     no_model: str
     fed: frozenset[str]
 
@@ -112,7 +116,7 @@ def _post(service: DecisionService, strategy: str, bodies: Sequence[DecisionBody
         exploration_rate=0.0,
     )
     context = DecisionContext(policy, settings.enable_ai_trading, known.no_model)
-    decided = _decided(seen, known.model, context, settings)
+    decided = _decided(seen, known, context, settings)
     if not any(isinstance(item, Accepted) for item in decided):
         return [item for item in decided if not isinstance(item, Accepted)]
     return service.database.write(store, Writing(strategy, actor, now, settings), decided)
@@ -130,6 +134,7 @@ def _look(session: Session, service: DecisionService, strategy: str, bodies: Seq
         schema_names=names,
         answers={decision_id: first_answer(session, sample) for decision_id, sample in samples.items()},
         model=service.serving.model_for(session, strategy) if row else None,
+        shadows=service.serving.shadows_for(session, strategy) if row else (),
         no_model=NO_VERIFIED_MODEL if _has_active(session, strategy) else NO_ACTIVE_MODEL,
         fed=_fed(session, row or new_strategy(strategy, market=settings.market, settings=settings), unpriced, settings),
     )
@@ -180,9 +185,9 @@ def _market(observed: Observed, settings: Settings) -> str:
 
 
 def _decided(
-    seen: Sequence[Observed | Result], model: DecidingModel | None, context: DecisionContext, settings: Settings
+    seen: Sequence[Observed | Result], known: _Known, context: DecisionContext, settings: Settings
 ) -> list[Accepted | Result]:
-    """Answers for all observations from one call of the model; a bot's own decision is taken as it is."""
+    """Answers for all observations from one call of each model; a bot's own decision is taken as it is."""
     asked: dict[int, Observation] = {}
     results: dict[int, Accepted | Result] = {}
     for index, item in enumerate(seen):
@@ -193,7 +198,8 @@ def _decided(
             results[index] = Accepted(item, _market(item, settings), Decided(own, None, None))
         else:
             asked[index] = Observation(item.symbol, item.features, item.names, None)
-    for index, decided in zip(asked, decide(list(asked.values()), model, context), strict=True):
+    answers = decide(list(asked.values()), known.model, context, known.shadows)
+    for index, decided in zip(asked, answers, strict=True):
         item = seen[index]
         if isinstance(item, Observed):
             results[index] = Accepted(item, _market(item, settings), decided)

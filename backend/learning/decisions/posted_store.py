@@ -162,6 +162,7 @@ def _new_decision(item: Accepted) -> NewDecision:
         propensity=None if decided_by_bot else decided.choice.propensity,
         body_hash=observed.body_hash,
         confidence=observed.body.prediction_confidence if decided_by_bot else None,
+        shadows=decided.shadows,
     )
 
 

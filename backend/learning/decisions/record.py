@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from ai_engine.types import FeatureMatrix
 from ai_engine.types import Forecast as ModelForecast
+from backend.learning.decisions.decide import ShadowForecast
 from backend.learning.decisions.strategies import ensure_schema, horizon_of
 from backend.learning.evidence.live_metrics import on_recorded
 from backend.models import AITrainingSample, FeatureSchema, Forecast, Strategy
@@ -37,6 +38,7 @@ class NewDecision:
     propensity: float | None
     body_hash: str | None
     confidence: float | None = None
+    shadows: tuple[ShadowForecast, ...] = ()
 
 
 def record(
@@ -47,7 +49,7 @@ def record(
     now: datetime,
     origin: str = "decision",
 ) -> list[AITrainingSample]:
-    """Add one row a decision and flush; the deciding version's forecast and counter with it."""
+    """Add one row a decision and flush; the deciding version's forecast and counter, and its shadows', with it."""
     schemas: dict[tuple[str, ...], FeatureSchema] = {}
     samples = []
     for decision in decisions:
@@ -57,7 +59,7 @@ def record(
         samples.append(_sample(strategy, decision, schemas[names], now=now, origin=origin))
     session.add_all(samples)
     session.flush()
-    session.add_all(_forecasts(samples, decisions))
+    session.add_all([*_forecasts(samples, decisions), *_shadow_forecasts(samples, decisions)])
     counts = Counter(decision.model_version for decision in decisions if decision.model_version is not None)
     for version_id, count in sorted(counts.items()):
         on_recorded(session, version_id, count)
@@ -112,4 +114,20 @@ def _forecasts(samples: Sequence[AITrainingSample], decisions: Sequence[NewDecis
         )
         for sample, decision in zip(samples, decisions, strict=True)
         if decision.forecast is not None and decision.model_version is not None
+    ]
+
+
+def _shadow_forecasts(samples: Sequence[AITrainingSample], decisions: Sequence[NewDecision]) -> list[Forecast]:
+    return [
+        Forecast(
+            sample_id=sample.id,
+            version_id=shadow.version_id,
+            score=shadow.forecast.score,
+            expected_return=shadow.forecast.expected_return,
+            confidence=shadow.forecast.confidence,
+            action=shadow.action,
+            role="shadow",
+        )
+        for sample, decision in zip(samples, decisions, strict=True)
+        for shadow in decision.shadows
     ]

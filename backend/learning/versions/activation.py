@@ -8,27 +8,18 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from backend.clock import Clock
-from backend.database import Database
 from backend.errors import ConflictError, InvalidInputError
 from backend.learning.decisions.strategies import get_strategy
-from backend.learning.versions import gate, news
-from backend.learning.versions.find import find_version, look_up
-from backend.learning.versions.store import ArtifactStore
-from backend.models import Activation, AIModelVersion, FeatureSchema, Strategy
+from backend.learning.versions import gate, news, shadow
+from backend.learning.versions.find import look_up
+from backend.learning.versions.service import VersionService, lock_and_recheck, prove
+from backend.models import Activation, AIModelVersion, Strategy
 from backend.operations import audit
 from backend.settings import Settings
 
+__all__ = ["ActivationRequest", "VersionService", "activate", "deactivate", "rollback", "version_before"]
+
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class VersionService:
-    """What a change of the active version needs."""
-
-    database: Database
-    settings: Settings
-    store: ArtifactStore
-    clock: Clock
 
 
 @dataclass(frozen=True)
@@ -58,7 +49,7 @@ def activate(service: VersionService, request: ActivationRequest) -> dict[str, A
     if request.force and not (request.reason or "").strip():
         raise InvalidInputError("force needs a reason: say why with ?force=true&reason=...", field="reason")
     version = service.database.read(look_up, request.version_id, request.strategy)
-    _prove(service, version)
+    prove(service, version)
     gate.check(version, mode=service.settings.activation_gate, force=request.force)
     change = _Change(version.strategy, request.actor, "activate", request.reason, request.force)
     answer = service.database.write(_activate, version, change, service.clock)
@@ -69,7 +60,7 @@ def activate(service: VersionService, request: ActivationRequest) -> dict[str, A
 def rollback(service: VersionService, strategy: str, actor: str, reason: str | None = None) -> dict[str, Any]:
     """Activate the version that was active before the present one; 409 ``nothing_to_roll_back``."""
     version = service.database.read(look_up, service.database.read(_rollback_target, strategy, service.settings))
-    _prove(service, version)
+    prove(service, version)
     change = _Change(strategy, actor, "rollback", reason)
     answer = service.database.write(_roll_back, version, change, service)
     logger.info("Rolled back to %s (strategy %s)", version.version_id, strategy)
@@ -82,28 +73,8 @@ def deactivate(service: VersionService, strategy: str, actor: str, reason: str |
     return service.database.write(_deactivate, _Change(strategy, actor, "deactivate", reason), service.clock)
 
 
-def _prove(service: VersionService, version: AIModelVersion) -> None:
-    """Read the file as serving will, with no transaction open."""
-    model = service.store.load(version.model_path, sha256=version.artifact_sha256, size=version.artifact_bytes)
-    known = service.database.read(_current_names, version.strategy)
-    unknown = sorted(set(model.feature_names) - known)
-    if unknown:
-        raise ConflictError(
-            f"{version.version_id} needs features that decisions of {version.strategy} no longer have:"
-            f" {', '.join(unknown[:10])}. Retrain, or admit a schema that has them.",
-            reason="schema_mismatch",
-            missing=unknown,
-        )
-
-
-def _current_names(session: Session, strategy: str) -> frozenset[str]:
-    row = session.get_one(Strategy, strategy)
-    schema = session.get(FeatureSchema, row.feature_schema_id) if row.feature_schema_id else None
-    return frozenset(schema.names if schema else ())
-
-
 def _activate(session: Session, proved: AIModelVersion, change: _Change, clock: Clock) -> dict[str, Any]:
-    version = _lock_and_recheck(session, proved)
+    version = lock_and_recheck(session, proved)
     history = _history(session, version.strategy)
     if version.is_active:
         return _answer(version, _version_before(history, version.version_id), change)
@@ -122,7 +93,7 @@ def _activate(session: Session, proved: AIModelVersion, change: _Change, clock: 
 
 
 def _roll_back(session: Session, proved: AIModelVersion, change: _Change, service: VersionService) -> dict[str, Any]:
-    version = _lock_and_recheck(session, proved)
+    version = lock_and_recheck(session, proved)
     if _rollback_target(session, change.strategy, service.settings) != version.version_id:
         raise ConflictError(
             f"The active version of {change.strategy} was changed meanwhile. Look at it and try again.",
@@ -153,18 +124,6 @@ def _deactivate(session: Session, change: _Change, clock: Clock) -> dict[str, An
         )
         _log_change(session, change, None, previous, clock)
     return _nothing_active(previous)
-
-
-def _lock_and_recheck(session: Session, proved: AIModelVersion) -> AIModelVersion:
-    """The row again, in the write: still there, still naming the file that was proved."""
-    session.get_one(Strategy, proved.strategy, with_for_update=True)
-    version = find_version(session, proved.version_id)
-    if version.artifact_sha256 != proved.artifact_sha256:
-        raise ConflictError(
-            f"The row of {version.version_id} changed while its file was checked. Try again.",
-            reason="activation_changed",
-        )
-    return version
 
 
 def _history(session: Session, strategy: str) -> list[Activation]:
@@ -208,6 +167,7 @@ def _switch(session: Session, strategy: str, version: AIModelVersion | None, clo
     if version is not None:
         version.is_active, version.activated_at, version.replaced_at = True, now, None
         session.flush()
+    shadow.hand_over(session, strategy, previous, version)
     return previous
 
 

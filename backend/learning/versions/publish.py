@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from ai_engine.pipeline import Trained
 from backend.clock import Clock
 from backend.database import Database
-from backend.learning.versions import news
+from backend.learning.versions import news, shadow
 from backend.learning.versions.store import ArtifactStore, NameTakenError
 from backend.models import AIModelVersion, FeatureSchema, JobRun, Strategy
 from backend.operations import audit, runs
@@ -104,6 +104,7 @@ def record(session: Session, publication: Publication, version_id: str, now: dat
         lineage={**publication.lineage, "sha256": trained.sha256},
     )
     session.add(version)
+    shadow.begin(session, version)
     session.flush()
     audit.append(
         session,

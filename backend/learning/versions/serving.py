@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, Select, select
 from sqlalchemy.orm import Session
 
 from ai_engine.artifact import Model
 from backend.learning.versions.gate import NEVER_BY_ITSELF
+from backend.learning.versions.service import current_names
 from backend.learning.versions.store import ArtifactStore, UnusableArtifactError
 from backend.models import AIModelVersion
 
@@ -20,7 +21,8 @@ logger = logging.getLogger(__name__)
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
-MAX_MODELS = 16
+# An active version and its shadows, for several strategies.
+MAX_MODELS = 64
 MAX_DAMAGED = 256
 
 Published: TypeAlias = Row[int, str, str, str, int]
@@ -45,6 +47,14 @@ class ServingModel:
 
 
 @dataclass(frozen=True, slots=True)
+class ShadowModel:
+    """A model that scores beside the one that answers."""
+
+    version_id: str
+    model: Model
+
+
+@dataclass(frozen=True, slots=True)
 class ServingState:
     """What is active by the row and what answers: the same, another one, or none."""
 
@@ -65,6 +75,7 @@ class Serving:
         self._lock = threading.Lock()
         self._models: OrderedDict[tuple[str, str], Model] = OrderedDict()
         self._damaged: OrderedDict[tuple[str, str], FileState] = OrderedDict()
+        self._lacking: set[str] = set()
 
     def model_for(self, session: Session, strategy: str) -> ServingModel | None:
         """The strategy's active model, or the newest verified earlier one where its file is damaged.
@@ -82,6 +93,20 @@ class Serving:
             if model is not None:
                 return ServingModel(earlier.version_id, model, True, active.version_id)
         return None
+
+    def shadows_for(self, session: Session, strategy: str) -> tuple[ShadowModel, ...]:
+        """The strategy's shadows, oldest first, also where no version is active.
+
+        Those whose file is damaged, or which need features that decisions no longer have, are left out.
+        """
+        rows = session.execute(_shadows(strategy)).all()
+        known = current_names(session, strategy) if rows else frozenset()
+        verified = ((one, self._verified(one)) for one in rows)
+        return tuple(
+            ShadowModel(one.version_id, model)
+            for one, model in verified
+            if model is not None and self._can_score(one.version_id, model, known)
+        )
 
     def state_of(self, session: Session, strategy: str) -> ServingState:
         """What is active and what answers."""
@@ -128,6 +153,16 @@ class Serving:
             _remember(self._models, key, model, MAX_MODELS)
         return model
 
+    def _can_score(self, version_id: str, model: Model, known: frozenset[str]) -> bool:
+        """Whether decisions have all that the shadow needs; that they lack something is logged once."""
+        lacking = sorted(set(model.feature_names) - known)
+        with self._lock:
+            told = version_id in self._lacking
+            (self._lacking.add if lacking else self._lacking.discard)(version_id)
+        if lacking and not told:
+            logger.warning("%s cannot score as a shadow: decisions lack %s", version_id, ", ".join(lacking[:10]))
+        return not lacking
+
     def _state(self, path: str) -> FileState:
         return self._store.file_state(path)
 
@@ -137,6 +172,11 @@ def _remember(cache: OrderedDict[Key, Value], key: Key, value: Value, limit: int
     cache.move_to_end(key)
     while len(cache) > limit:
         cache.popitem(last=False)
+
+
+def _shadows(strategy: str) -> Select[int, str, str, str, int]:
+    query = select(*COLUMNS).where(AIModelVersion.strategy == strategy, AIModelVersion.is_shadow)
+    return query.where(AIModelVersion.is_active.is_(False)).order_by(AIModelVersion.id)
 
 
 def _active(session: Session, strategy: str) -> Published | None:

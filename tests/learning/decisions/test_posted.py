@@ -44,9 +44,13 @@ class FixedServing:
     """One version for one strategy, or none."""
 
     model: Any = None
+    shadows: tuple[Any, ...] = ()
 
     def model_for(self, *_: object) -> Any:
         return self.model
+
+    def shadows_for(self, *_: object) -> Any:
+        return self.shadows
 
 
 @dataclass
