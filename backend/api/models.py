@@ -9,9 +9,9 @@ from backend.api.deps import ActorDep, ContextDep
 from backend.api.routing import AdminRoute
 from backend.api.schemas.fields import Cursor, Limit, ReasonQuery, StrategyQuery, VersionIdPath
 from backend.api.schemas.problems import problems
-from backend.api.schemas.versions import ActivationOut, ModelDetail, ModelList
+from backend.api.schemas.versions import ActivationOut, ModelDetail, ModelList, ShadowOut
 from backend.learning.decisions.strategies import get_strategy
-from backend.learning.versions import activation, queries
+from backend.learning.versions import activation, queries, shadow
 from backend.settings import Settings
 
 router = APIRouter(prefix="/ai", tags=["models"], route_class=AdminRoute)
@@ -102,6 +102,48 @@ def deactivate(
     """No version is active afterwards; the cold-start rule makes the next decision."""
     answer = activation.deactivate(context.versions, context.strategy(strategy), actor, reason)
     return ActivationOut.model_validate(answer)
+
+
+@router.post(
+    "/models/{version_id}/shadow",
+    operation_id="startShadow",
+    summary="Let a version score beside the active one",
+    responses=problems(
+        "unknown_version",
+        "already_active",
+        "too_many_shadows",
+        "artifact_missing",
+        "artifact_corrupt",
+        "schema_mismatch",
+        "activation_changed",
+    ),
+)
+def start_shadow(
+    version_id: VersionIdPath, context: ContextDep, actor: ActorDep, strategy: StrategyQuery = None
+) -> ShadowOut:
+    """From the next decision on the version forecasts every decision from the same features, and acts on none.
+
+    It goes on until it is stopped or activated. The newest three candidates, and the version that was replaced last,
+    do so by themselves. 409 `already_active`; 409 `too_many_shadows` beyond eight that were asked for; 409
+    `artifact_missing`, `artifact_corrupt`, `schema_mismatch`.
+    """
+    return ShadowOut.model_validate(shadow.ask(context.versions, version_id, actor, strategy))
+
+
+@router.delete(
+    "/models/{version_id}/shadow",
+    operation_id="stopShadow",
+    summary="Let a version score no more",
+    responses=problems("unknown_version"),
+)
+def stop_shadow(
+    version_id: VersionIdPath, context: ContextDep, actor: ActorDep, strategy: StrategyQuery = None
+) -> ShadowOut:
+    """It forecasts no further decision; what it forecast stays, and can be compared.
+
+    Nothing happens where it is no shadow.
+    """
+    return ShadowOut.model_validate(shadow.stop(context.versions, version_id, actor, strategy))
 
 
 def _list_models(

@@ -40,6 +40,7 @@ COMMANDS = {
     "activate": Entry("versions", "activate", "Let a version decide from the next decision on.", 1),
     "rollback": Entry("versions", "rollback", "Go back to the version that was active before."),
     "deactivate": Entry("versions", "deactivate", "Let no version decide; the cold-start rule does."),
+    "shadow": Entry("versions", "shadow", "Let a version score beside the active one, or stop it.", 1),
     "compare": Entry("compare", "compare", "Two versions side by side, and on the decisions that both forecast.", 2),
     "rebuild": Entry(
         "rebuild", "rebuild", "Train a version again from the same rows, and prove that the same file comes out.", 1

@@ -47,9 +47,10 @@ def _change(entry: Mapping[str, Any], version: str) -> str:
 def _state(told: Mapping[str, Any]) -> str:
     if told["is_active"]:
         return f"active since {when(told['activated_at'])} UTC"
+    beside = ", scores as a shadow" if told["is_shadow"] else ""
     if told["activated_at"]:
-        return f"inactive since {when(told['replaced_at'])} UTC"
-    return "never active"
+        return f"inactive since {when(told['replaced_at'])} UTC{beside}"
+    return f"never active{beside}"
 
 
 def _walked(report: Mapping[str, Any]) -> bool:

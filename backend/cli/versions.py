@@ -1,4 +1,4 @@
-"""``qt retrain``, ``models``, ``model``, ``activate``, ``rollback``, ``deactivate``."""
+"""``qt retrain``, ``models``, ``model``, ``activate``, ``rollback``, ``deactivate``, ``shadow``."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -21,6 +21,7 @@ from backend.cli.output import (
 )
 from backend.cli.version_view import show_version
 from backend.learning.versions import activation, queries
+from backend.learning.versions import shadow as shadows
 from backend.learning.versions.retrain import retrain as train
 
 VersionArgument = Annotated[
@@ -98,10 +99,11 @@ def _show_models(told: Mapping[str, Any]) -> None:
 
 
 def _state(version: Mapping[str, Any]) -> str:
-    """In one word what stands behind it, and whether it decides."""
+    """In a word or two what stands behind it, and whether it decides or scores beside the one that does."""
     if version["is_active"]:
         return "active"
-    return "recommended" if version["recommended"] else "-"
+    said = ["recommended"] * version["recommended"] + ["shadow"] * version["is_shadow"]
+    return ", ".join(said) or "-"
 
 
 def model(version: VersionArgument, as_json: JsonOption = False) -> None:
@@ -135,6 +137,26 @@ def deactivate(strategy: StrategyOption = None, reason: ReasonOption = None, as_
     with assembled() as assembly:
         name = strategy or assembly.settings.strategy
         answer(activation.deactivate(assembly.versions, name, ACTOR, reason), as_json, _show_change)
+
+
+def shadow(
+    version: VersionArgument,
+    stop: Annotated[bool, typer.Option("--stop", help="Let it score no more; what it forecast stays.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a version score beside the active one, or stop it.
+
+    A shadow forecasts every decision from the same features and acts on none, so that qt compare can tell it from the
+    active version. The newest three candidates, and the version replaced last, do so by themselves.
+    """
+    with assembled() as assembly:
+        told = (shadows.stop if stop else shadows.ask)(assembly.versions, version, ACTOR)
+    answer(told, as_json, _show_shadows)
+
+
+def _show_shadows(told: Mapping[str, Any]) -> None:
+    print(told["message"])
+    print(f"Shadows of {told['strategy']}: {', '.join(told['shadows']) or 'none'}.")
 
 
 def _show_change(told: Mapping[str, Any]) -> None:

@@ -179,6 +179,8 @@ def changes_version(story: Any) -> None:
     story.tell(
         "compareModels", f"GET /ai/compare?a={before}&b={version}", name="two", summary="Nothing forecast by both yet"
     )
+    story.tell("stopShadow", f"DELETE /ai/models/{before}/shadow", name="stopped", summary="It scores no more")
+    story.tell("startShadow", f"POST /ai/models/{before}/shadow", name="asked", summary="It scores again, as asked")
     story.wait(60)
     story.tell(
         "rollback", "POST /ai/rollback?reason=worse%20on%20Monday", name="back", summary="Back to the version before"

@@ -4,12 +4,13 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text
 from sqlalchemy.orm import Session
 
 from backend.learning.decisions.strategies import new_strategy
 from backend.learning.decisions.synthetic import add_demo_rows
 from backend.learning.versions.activation import VersionService
+from backend.learning.versions.shadow import MOST_SHADOWS
 from backend.models import AIModelVersion
 from backend.operations import runs
 from tests.api.conftest import METRICS, open_client, settings_in
@@ -107,6 +108,18 @@ def activations(story: Any) -> None:
     story.database.write(runs.finish, run, story.now, "error", {"status": "error", "reason": "lost"})
 
 
+def shadows(story: Any) -> None:
+    """Versions that cannot score beside the active one."""
+    newest = story.ask("GET /ai/models")["models"][0]["version_id"]
+    crowd = [f"v20260101_00000{number}" for number in range(MOST_SHADOWS)]
+    story.database.write(_crowd, newest, crowd)
+    refuse(story, "startShadow", f"POST /ai/models/{newest}/shadow", "too_many_shadows", 409)
+    story.database.write(_disperse, crowd)
+    story.ask(f"POST /ai/activate-model/{newest}")
+    refuse(story, "startShadow", f"POST /ai/models/{newest}/shadow", "already_active", 409)
+    story.ask("POST /ai/deactivate")
+
+
 def files(story: Any) -> None:
     """Versions whose files, or whose features, are gone."""
     story.ask("POST /ai/training-samples?strategy=eth", {"samples": history(story.now, 60, seed=3)})
@@ -166,6 +179,19 @@ def _replace_file(session: Session, version_id: str | None) -> None:
             row.artifact_sha256 = turned
 
 
+def _crowd(session: Session, like: str, version_ids: list[str]) -> None:
+    """Other versions that somebody asked for as shadows, so that there is no room."""
+    model = session.scalars(select(AIModelVersion).where(AIModelVersion.version_id == like)).one()
+    told = {column.key: getattr(model, column.key) for column in AIModelVersion.__table__.columns if column.key != "id"}
+    for version_id in version_ids:
+        own = {"version_id": version_id, "data_hash": version_id, "is_shadow": True, "shadow_origin": "asked"}
+        session.add(AIModelVersion(**told | own))
+
+
+def _disperse(session: Session, version_ids: list[str]) -> None:
+    session.execute(delete(AIModelVersion).where(AIModelVersion.version_id.in_(version_ids)))
+
+
 def _begin_strategies(session: Session, story: Any) -> None:
     settings = story.client.app.state.context.settings
     for name, market, sides in (("simulated", "simulated", "long,short"), ("spot", "external", "long")):
@@ -179,4 +205,4 @@ def _execute(session: Session, statement: str) -> None:
     session.execute(text(statement))
 
 
-PARTS = (callers, names, bodies, decisions, executions, outcomes, activations, files, breaks)
+PARTS = (callers, names, bodies, decisions, executions, outcomes, shadows, activations, files, breaks)

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from ai_engine.features.compute import compute
 from backend.clock import from_ms, iso, to_ms
 from backend.errors import ConflictError
+from backend.models import AIModelVersion
 from backend.trading.round import Trader
-from tests.trading.desk import FIVE_MINUTES, NOW, START, Desk, activate, add_version, with_model
+from tests.trading.desk import FIVE_MINUTES, NOW, START, Desk, ScriptedServing, activate, add_version, with_model
 
 OpenDesk = Callable[..., Desk]
 
@@ -185,6 +187,40 @@ def test_a_version_activated_while_the_round_was_computed_makes_its_decisions(de
 
     assert serving.calls == 2
     assert desk.rows("select distinct model_version from ai_training_samples") == [("v20260302_000000",)]
+
+
+def test_shadows_score_every_decision_also_while_none_is_active_and_never_explore(
+    files: Path, open_desk: OpenDesk
+) -> None:
+    desk = open_desk(exploration_rate=1.0, min_confidence=0.9)
+    desk.database.write(add_version, desk.settings, "v20260301_000000")
+    desk.database.write(lambda session: session.execute(update(AIModelVersion).values(is_shadow=True)))
+
+    desk.run(serving=ScriptedServing())
+
+    decided = desk.rows("select count(*) from ai_training_samples")[0][0]
+    assert desk.rows("select role, action, count(*) from forecasts group by 1, 2") == [("shadow", "HOLD", decided)]
+    assert desk.rows("select count(*) from ai_training_samples where explored and predicted_action != 'HOLD'")[0][0] > 0
+    assert desk.rows("select total_predictions from ai_model_versions") == [(0,)]
+
+
+def test_shadows_follow_an_activation_made_while_the_round_was_computed(desk: Desk) -> None:
+    old, new = "v20260301_000000", "v20260302_000000"
+    serving = with_model(desk, old)
+    desk.database.write(add_version, desk.settings, new)
+    swapped: list[str] = []
+
+    def swap_meanwhile(session: Session) -> None:
+        if not swapped:
+            activate(session, new)
+            session.execute(update(AIModelVersion).values(is_shadow=AIModelVersion.version_id == old))
+            swapped.append(new)
+
+    desk.database.write(lambda s: s.execute(update(AIModelVersion).values(is_shadow=AIModelVersion.version_id == new)))
+    trader = desk.trader(serving=serving, guard=swap_meanwhile)
+    trader.step(next(iter(trader.feed.rounds(trader.after))))
+
+    assert desk.rows("select distinct role, version_id from forecasts order by 1") == [("active", new), ("shadow", old)]
 
 
 def test_a_guard_that_refuses_stops_the_round(desk: Desk) -> None:

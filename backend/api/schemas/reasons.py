@@ -36,6 +36,8 @@ REASONS = {
     "artifact_corrupt": Reason(409, "the version's file is not the one that was published"),
     "schema_mismatch": Reason(409, "the version needs features that decisions no longer have: `missing`"),
     "not_recommended": Reason(409, "the gate forbids it; `force=true&reason=…` overrides"),
+    "already_active": Reason(409, "the version decides already; it cannot be its own shadow"),
+    "too_many_shadows": Reason(409, "as many versions as may score as shadows do: `shadows`"),
     "different_strategies": Reason(409, "the two versions are of different strategies"),
     "activation_changed": Reason(409, "somebody else changed it at the same moment; try again"),
     "nothing_to_roll_back": Reason(409, "no other version was active before"),

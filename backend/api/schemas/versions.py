@@ -9,6 +9,7 @@ from backend.api.schemas.described import DescribedAs, RunState, Time, Verdict
 from backend.api.schemas.fields import Answer
 from backend.api.schemas.reports import ActivationEntry, Lineage, LiveMetrics, Report
 
+ShadowOrigin = Literal["automatic", "asked"]
 ReportOut = Annotated[dict[str, Any], DescribedAs(Report)]
 
 
@@ -28,6 +29,10 @@ class ModelOut(Answer):
     verdict: Verdict = Field(description="What may be believed of it.")
     recommended: bool = Field(description="Whether everything known speaks for activating it.")
     is_active: bool = Field(description="Whether it decides now.")
+    is_shadow: bool = Field(description="Whether it scores every decision beside the active version, and acts on none.")
+    shadow_origin: ShadowOrigin | None = Field(
+        description="Why: by itself, or because somebody asked; null where it is no shadow."
+    )
     activated_at: Time | None = Field(description="When it last began to, UTC.")
     replaced_at: Time | None = Field(description="When it last ceased to, UTC.")
     total_predictions: int = Field(description="Decisions it made.")
@@ -61,7 +66,6 @@ class ModelDetail(ModelOut):
     """Everything known about one version."""
 
     status: Literal["ok"] = Field(description="Always `ok`.")
-    is_shadow: bool = Field(description="Whether it scores beside the active version.")
     model_path: str = Field(description="Its file, as the service names it.")
     report: ReportOut = Field(description="How it was judged.")
     lineage: Annotated[dict[str, Any], DescribedAs(Lineage)] = Field(description="Where it comes from.")
@@ -85,6 +89,18 @@ class ActivationOut(Answer):
     validation_accuracy: float | None = Field(description="Its accuracy on newer rows, from 0 to 1.")
     message: str = Field(description="What was done, in words.")
     warning: str | None = Field(description="What is not known about it; null: it is recommended.")
+
+
+class ShadowOut(Answer):
+    """Whether the version scores beside the active one now, and which others do."""
+
+    status: Literal["success"] = Field(description="Always `success`.")
+    version_id: str = Field(description="Its name.")
+    strategy: str = Field(description="The partition.")
+    is_shadow: bool = Field(description="Whether it scores every decision from now on.")
+    shadow_origin: ShadowOrigin | None = Field(description="Why; null where it does not.")
+    shadows: list[str] = Field(description="All versions of the strategy that do, newest first.")
+    message: str = Field(description="What was done, in words.")
 
 
 class RetrainSuccess(Answer):

@@ -43,6 +43,8 @@ def summary(version: AIModelVersion) -> dict[str, Any]:
         "verdict": version.verdict,
         "recommended": version.recommended,
         "is_active": version.is_active,
+        "is_shadow": version.is_shadow,
+        "shadow_origin": version.shadow_origin,
         "activated_at": iso(version.activated_at) if version.activated_at else None,
         "replaced_at": iso(version.replaced_at) if version.replaced_at else None,
         "total_predictions": version.total_predictions,
@@ -78,7 +80,6 @@ def get_model(session: Session, version_id: str, strategy: str | None = None) ->
     return {
         "status": "ok",
         **summary(version),
-        "is_shadow": version.is_shadow,
         "model_path": version.model_path,
         "report": version.report,
         "lineage": {

@@ -1,5 +1,6 @@
 """From observations to answers, without a database."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -116,3 +117,71 @@ def test_without_a_model_the_cold_start_rule_reads_the_catalogues_features() -> 
 
     assert answer.choice.reason in {"cold_start_rule", "cold_start_no_trend"}
     assert answer.model_version is None
+
+
+def beside(*names: str, version: str = "v0") -> Any:
+    return SimpleNamespace(version_id=version, model=Sum(*names))
+
+
+def test_shadows_answer_everything_too_each_by_one_call_and_change_no_answer() -> None:
+    rows = [seen(1, 1), seen(-1, 0)]
+    one, two = beside("a", "b"), beside("b", version="v2")
+
+    answers = decide(rows, serving(Sum("a", "b")), CONTEXT, [one, two])
+
+    assert (one.model.calls, two.model.calls) == (1, 1)
+    assert [[(s.version_id, s.forecast.score, s.action) for s in answer.shadows] for answer in answers] == [
+        [("v0", 3.0, "BUY"), ("v2", 1.0, "BUY")],
+        [("v0", -1.0, "SELL"), ("v2", 0.0, "HOLD")],
+    ]
+    alone = decide(rows, serving(Sum("a", "b")), CONTEXT)
+    assert [(one.choice, one.model_version) for one in answers] == [(one.choice, one.model_version) for one in alone]
+    assert [one.shadows for one in alone] == [(), ()]
+
+
+def test_where_no_version_decides_shadows_score_all_the_same() -> None:
+    (answer,) = decide([seen(1, 1)], None, CONTEXT, [beside("a", "b")])
+
+    assert (answer.model_version, answer.choice.reason) == (None, "no_active_model")
+    assert [(one.version_id, one.action) for one in answer.shadows] == [("v0", "BUY")]
+
+
+def test_the_version_that_decides_is_never_its_own_shadow() -> None:
+    itself = beside("a", "b", version="v1")
+
+    (answer,) = decide([seen(1, 1)], serving(Sum("a", "b")), CONTEXT, [itself])
+
+    assert (answer.shadows, itself.model.calls) == ((), 0)
+
+
+def test_a_shadow_that_lacks_a_feature_is_left_out_of_that_answer_only() -> None:
+    wide = seen(1, 2, 3, names=("a", "b", "z"))
+
+    narrow, full = decide([seen(1, 2), wide], serving(Sum("a", "b")), CONTEXT, [beside("z"), beside("a", version="v2")])
+
+    assert [one.version_id for one in narrow.shadows] == ["v2"]
+    assert [one.version_id for one in full.shadows] == ["v0", "v2"]
+    assert narrow.choice.action == "BUY"
+
+
+def test_a_shadow_scores_what_the_active_version_has_no_features_for() -> None:
+    (answer,) = decide([seen(1, 2)], serving(Sum("z")), CONTEXT, [beside("a", "b")])
+
+    assert answer.choice.reason == "schema_mismatch"
+    assert [one.version_id for one in answer.shadows] == ["v0"]
+
+
+def test_shadows_never_explore_and_keep_the_thresholds() -> None:
+    strict = DecisionContext(replace(POLICY, require_edge=True, cost=9.0, exploration_rate=1.0), enabled=True)
+    lucky = replace(seen(1, 1), uniform=0.0)
+
+    (answer,) = decide([lucky], serving(Sum("a", "b")), strict, [beside("a", "b")])
+
+    assert answer.choice.explored is True
+    assert [one.action for one in answer.shadows] == ["HOLD"]
+
+
+def test_with_trading_disabled_shadows_hold_too() -> None:
+    (answer,) = decide([seen(1, 1)], None, DecisionContext(POLICY, enabled=False), [beside("a", "b")])
+
+    assert [(one.action, one.forecast.score) for one in answer.shadows] == [("HOLD", 3.0)]

@@ -515,3 +515,47 @@ def test_a_time_at_the_end_of_the_calendar_is_refused_in_words(bot: Bot, now: An
     end = from_ms(253_402_300_799_000).replace(tzinfo=now.tzinfo)
 
     assert bot.refused(InvalidInputError, timestamp=end).extra["field"] == "timestamp"
+
+
+def shadowed(bench: Any, bot: Bot, model: Any = None) -> Bot:
+    """The bot's strategy with one version that only scores."""
+    bench.add_version("v20260301_000009")
+    beside = SimpleNamespace(version_id="v20260301_000009", model=FixedModel(("beta",)))
+    service = bot.service
+    return Bot(DecisionService(service.database, service.settings, FixedServing(model, (beside,)), service.clock))
+
+
+def kept(bot: Bot) -> list[tuple[Any, ...]]:
+    query = select(Forecast.role, Forecast.version_id, Forecast.score, Forecast.action)
+    return bot.service.database.read(lambda s: [tuple(one) for one in s.execute(query.order_by(Forecast.role))])
+
+
+def test_a_shadow_scores_what_a_bot_asks_and_the_answer_does_not_show_it(bench: Any, served: Bot) -> None:
+    alone = served.post(decision_id="d1").answer
+    bot = shadowed(bench, served, served.service.serving.model_for())
+
+    answer = bot.post(decision_id="d2").answer
+
+    assert kept(bot)[1:] == [
+        ("active", "v20260301_000000", pytest.approx(0.01), "BUY"),
+        ("shadow", "v20260301_000009", 2.0, "BUY"),
+    ]
+    assert answer.keys() == alone.keys()
+    assert answer["model_version"] == "v20260301_000000"
+
+
+def test_a_shadow_scores_although_no_version_decides(bench: Any, bot: Bot) -> None:
+    bot = shadowed(bench, bot)
+
+    answer = bot.post().answer
+
+    assert (answer["reason"], answer["model_version"]) == ("no_active_model", None)
+    assert kept(bot) == [("shadow", "v20260301_000009", 2.0, "BUY")]
+
+
+def test_a_bots_own_decision_is_scored_by_nobody(bench: Any, served: Bot) -> None:
+    bot = shadowed(bench, served, served.service.serving.model_for())
+
+    bot.post(predicted_action="BUY")
+
+    assert kept(bot) == []

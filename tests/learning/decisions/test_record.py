@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 
 from ai_engine.types import Forecast as ModelForecast
 from backend.errors import InvalidInputError
+from backend.learning.decisions.decide import ShadowForecast
 from backend.learning.decisions.record import NewDecision, record
-from backend.models import AITrainingSample, Forecast
+from backend.models import AIModelVersion, AITrainingSample, Forecast
 
 VERSION = "v20260301_000000"
 
@@ -86,3 +87,27 @@ def test_the_horizon_is_the_strategys(bench: Any, minutes: Any, draft: Any) -> N
     store(bench, draft("d1", minutes(0)))
 
     assert bench.sample("d1").horizon_at - bench.sample("d1").timestamp == timedelta(minutes=15)
+
+
+def test_what_shadows_said_is_kept_beside_and_counts_for_nobody(bench: Any, minutes: Any, draft: Any) -> None:
+    bench.add_version()
+    bench.add_version("v20260301_000001")
+    own = ModelForecast(0.02, 0.004, None, 0.55)
+    other = ShadowForecast("v20260301_000001", ModelForecast(-0.03, -0.001, None, 0.6), "SELL")
+
+    store(
+        bench,
+        draft("d1", minutes(0), forecast=own, model_version=VERSION, shadows=(other,)),
+        draft("d2", minutes(5), shadows=(other,)),
+    )
+
+    def told(session: Session) -> list[tuple[Any, ...]]:
+        row = Forecast
+        query = select(row.role, row.version_id, row.score, row.expected_return, row.confidence, row.action)
+        return [tuple(one) for one in session.execute(query.order_by(row.sample_id, row.role))]
+
+    shadowed = ("shadow", "v20260301_000001", -0.03, -0.001, 0.6, "SELL")
+    assert bench.database.read(told) == [("active", VERSION, 0.02, 0.004, 0.55, "BUY"), shadowed, shadowed]
+    counts = select(AIModelVersion.version_id, AIModelVersion.total_predictions)
+    assert bench.database.read(lambda s: dict(s.execute(counts).all())) == {VERSION: 1, other.version_id: 0}
+    assert bench.sample("d2").prediction_score is None
