@@ -26,7 +26,8 @@ def compare_models(a: VersionQuery, b: VersionQuery, context: ContextDep) -> Com
     """How each was judged, how each fares live, and both on the decisions that both forecast.
 
     Only the paired part compares them: figures from different times say more about the times than about the
-    versions. `verdict` is how `b` did against `a`. Executed P&L stands beside it, never inside.
+    versions. `verdict` is how `b` did against `a`: `better` or `worse` only where the confidence sequence of the
+    difference a round lies off 0, which holds however often one looks. Executed P&L stands beside it, never inside.
     409 `different_strategies`; 422 `same_version`.
     """
     return CompareOut.model_validate(context.database.read(compare, a, b, settings=context.settings))

@@ -48,8 +48,19 @@ def _show(told: Mapping[str, Any]) -> None:
     if paired["rows"]:
         say(
             f"\nBoth forecast the same direction on {percent(paired['agreement'])} of the shared decisions; a round, B"
-            f" less A is {percent(paired['mean_difference'])}."
+            f" less A is {percent(paired['mean_difference'])}. {_certain(told['confidence_sequence'])}"
         )
+
+
+def _certain(sequence: Mapping[str, Any]) -> str:
+    """What the verdict rests on."""
+    closed, fewest = sequence["stretches"], sequence["fewest_stretches"]
+    if sequence["low"] is None:
+        return f"{closed} stretches of time have closed; the verdict needs {fewest} that are not all alike."
+    return (
+        f"At {sequence['level']:.0%}, however often one looks, it lies within {sequence['low']:+.3%} and"
+        f" {sequence['high']:+.3%} ({closed} stretches of time)."
+    )
 
 
 def _row(name: str, a: Any, b: Any, show: Any) -> dict[str, str]:

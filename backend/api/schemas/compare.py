@@ -86,6 +86,18 @@ class Paired(Answer):
     mean_difference: float | None = Field(description="`b` less `a`, mean over rounds, a fraction.")
 
 
+class ConfidenceSequenceOut(Answer):
+    """Where the mean difference a round lies, said so that it holds at every look at once."""
+
+    low: float | None = Field(description="A fraction; null before enough stretches have closed.")
+    high: float | None = Field(description="A fraction; above `low`.")
+    level: float = Field(description="The chance that all intervals ever shown hold, from 0 to 1.")
+    mean_difference: float | None = Field(description="`b` less `a`, mean over closed stretches, a fraction.")
+    stretches: int = Field(description="Stretches of time that have closed; what lies in one counts once.")
+    fewest_stretches: int = Field(description="How many are needed before bounds are given.")
+    stretch_seconds: float = Field(description="How long one is: twice the horizon.")
+
+
 class CompareOut(Answer):
     """`verdict` is how `b` did against `a`; `sentence` says on what it rests."""
 
@@ -96,7 +108,10 @@ class CompareOut(Answer):
     paired: Paired = Field(description="Both on the decisions they share.")
     verdict: Literal["better", "not_distinguishable", "worse"] = Field(description="How `b` did against `a`.")
     sentence: str = Field(description="The same in words.")
-    confidence_sequence: dict[str, Any] | None = Field(
-        description="An interval valid at every look; null where none was computed."
+    confidence_sequence: ConfidenceSequenceOut | None = Field(
+        description="What the verdict rests on; null where the two share no decision."
     )
-    outcomes_still_needed: int | None = Field(description="Null where it is not known.")
+    outcomes_still_needed: int | None = Field(
+        description="Further shared outcomes like these until a winner could be named: 0 where one is, null where that"
+        " cannot be told. A rough figure while there are few."
+    )

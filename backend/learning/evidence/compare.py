@@ -1,5 +1,6 @@
 """Two versions side by side: how each was judged, how each fares live, and both on the decisions they share."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,8 +9,12 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
+from ai_engine import confidence_sequence
+from ai_engine.confidence_sequence import FEWEST_STRETCHES, LEVEL, ConfidenceSequence
+from ai_engine.inference import BLOCK_WINDOWS
 from ai_engine.metrics import directional_accuracy
-from ai_engine.types import Action, FloatArray
+from ai_engine.types import Action, FloatArray, TimeArray
+from backend.clock import to_ms
 from backend.errors import ConflictError, InvalidInputError
 from backend.learning.decisions.labelling import Costs, hypothetical
 from backend.learning.versions.find import find_version
@@ -50,10 +55,11 @@ LIVE = (
 class Shared:
     """Decisions that both versions forecast and whose forward return is known, in time order; one row each.
 
-    ``rounds`` numbers the distinct decision times from 0; scores and returns are fractions.
+    ``times`` and ``ends`` bound the window that each is judged over, in ms; scores and returns are fractions.
     """
 
-    rounds: FloatArray
+    times: TimeArray
+    ends: TimeArray
     forward_returns: FloatArray
     scores: tuple[FloatArray, FloatArray]
     actions: tuple[Sequence[str], Sequence[str]]
@@ -65,23 +71,28 @@ class Shared:
 def compare(session: Session, a: str, b: str, *, settings: Settings) -> dict[str, Any]:
     """Version ``b`` beside version ``a``; ``verdict`` is how ``b`` did against ``a`` on what both forecast.
 
+    It holds however often one looks: it rests on a confidence sequence over the stretches of time that have closed.
     409 ``different_strategies``, 422 ``same_version``, 404 ``unknown_version``.
     """
     first, second = find_version(session, a), find_version(session, b)
     _check_comparable(first, second)
     strategy = session.get_one(Strategy, first.strategy)
     shared = read_shared(session, first.version_id, second.version_id)
-    paired = judge(shared, sides=strategy.sides, costs=settings, cost=settings.cost)
+    net = net_returns(shared, sides=strategy.sides, costs=settings)
+    paired = judge(shared, net, cost=settings.cost)
+    sequence = confidence_sequence.of_rounds(*by_round(shared, net[1] - net[0]))
+    needed = _outcomes_needed(sequence, shared)
+    verdict = _verdict(sequence)
     return {
         "status": "ok",
         "strategy": strategy.name,
         "a": _side(session, first),
         "b": _side(session, second),
         "paired": paired,
-        "verdict": NOT_DISTINGUISHABLE,
-        "sentence": _sentence(first.version_id, second.version_id, paired),
-        "confidence_sequence": None,
-        "outcomes_still_needed": None,
+        "verdict": verdict,
+        "sentence": _sentence(first.version_id, second.version_id, paired, sequence, needed),
+        "confidence_sequence": _told(sequence, shared) if len(shared) else None,
+        "outcomes_still_needed": needed,
     }
 
 
@@ -104,7 +115,7 @@ def read_shared(session: Session, a: str, b: str) -> Shared:
     row, one, two = AITrainingSample, aliased(Forecast), aliased(Forecast)
     query = (
         select(
-            row.timestamp, row.forward_return, row.explored,
+            row.timestamp, row.forward_return, row.explored, row.horizon_at,
             one.score, one.action, one.role, two.score, two.action, two.role,
         )
         .join(one, (one.sample_id == row.id) & (one.version_id == a))
@@ -114,15 +125,16 @@ def read_shared(session: Session, a: str, b: str) -> Shared:
     )  # fmt: skip
     found = session.execute(query).all()
     return Shared(
-        rounds=np.unique([each[0].timestamp() for each in found], return_inverse=True)[1].astype(np.float64),
+        times=np.array([to_ms(each[0]) for each in found], dtype=np.int64),
+        ends=np.array([to_ms(each[3]) for each in found], dtype=np.int64),
         forward_returns=np.array([each[1] for each in found], dtype=np.float64),
         scores=(
-            np.array([each[3] for each in found], dtype=np.float64),
-            np.array([each[6] for each in found], dtype=np.float64),
+            np.array([each[4] for each in found], dtype=np.float64),
+            np.array([each[7] for each in found], dtype=np.float64),
         ),
         actions=(
-            [_own_action(each[4], each[5], explored=each[2]) for each in found],
-            [_own_action(each[7], each[8], explored=each[2]) for each in found],
+            [_own_action(each[5], each[6], explored=each[2]) for each in found],
+            [_own_action(each[8], each[9], explored=each[2]) for each in found],
         ),
     )
 
@@ -132,33 +144,38 @@ def _own_action(action: str, role: str, *, explored: bool) -> str:
     return Action.HOLD.value if explored and role == "active" else action
 
 
-def judge(shared: Shared, *, sides: str, costs: Costs, cost: float) -> dict[str, Any]:
-    """Both on the same rows. Each acts as it answered, pays the same costs, and leaves at the horizon.
-
-    Accuracies leave out moves within ``cost``; the difference is b less a, a mean over rounds of the mean over the
-    round's rows, so that ten symbols in one round count once.
-    """
-    moves = shared.forward_returns
-    net_a, net_b = (
+def net_returns(shared: Shared, *, sides: str, costs: Costs) -> tuple[FloatArray, FloatArray]:
+    """What each would have earned: it acts as it answered, pays the same costs, and leaves at the horizon."""
+    first, second = (
         np.array(
             [
-                hypothetical(action, float(move), sides=sides, costs=costs)
-                for action, move in zip(actions, moves, strict=True)
+                hypothetical(action, move, sides=sides, costs=costs)
+                for action, move in zip(actions, shared.forward_returns.tolist(), strict=True)
             ],
             dtype=np.float64,
         )
         for actions in shared.actions
     )
+    return first, second
+
+
+def judge(shared: Shared, net: tuple[FloatArray, FloatArray], *, cost: float) -> dict[str, Any]:
+    """Both on the same rows, ``net`` being what each earned on them.
+
+    Accuracies leave out moves within ``cost``; the difference is b less a, a mean over rounds of the mean over the
+    round's rows, so that ten symbols in one round count once.
+    """
     score_a, score_b = shared.scores
+    differences = by_round(shared, net[1] - net[0])[2]
     return {
         "rows": len(shared),
-        "rounds": len(np.unique(shared.rounds)),
-        "neutral_rows": int((np.abs(moves) <= cost).sum()),
+        "rounds": len(differences),
+        "neutral_rows": int((np.abs(shared.forward_returns) <= cost).sum()),
         "agreement": _mean(np.sign(score_a) == np.sign(score_b)),
         "same_action": _mean(np.array([x == y for x, y in zip(*shared.actions, strict=True)], dtype=np.float64)),
-        "a": _alone(score_a, net_a, shared, cost),
-        "b": _alone(score_b, net_b, shared, cost),
-        "mean_difference": _mean(_by_round(net_b - net_a, shared.rounds)),
+        "a": _alone(score_a, net[0], shared, cost),
+        "b": _alone(score_b, net[1], shared, cost),
+        "mean_difference": _mean(differences),
     }
 
 
@@ -168,21 +185,46 @@ def _alone(scores: FloatArray, net: FloatArray, shared: Shared, cost: float) -> 
         "accuracy": accuracy.value,
         "correct": accuracy.hits,
         "judged": accuracy.scored,
-        "mean_net_return": _mean(_by_round(net, shared.rounds)),
+        "mean_net_return": _mean(by_round(shared, net)[2]),
     }
 
 
-def _by_round(values: FloatArray, rounds: FloatArray) -> FloatArray:
-    """The mean of each round's rows."""
-    if len(values) == 0:
-        return values
-    _, place = np.unique(rounds, return_inverse=True)
-    means: FloatArray = np.bincount(place, weights=values) / np.bincount(place)
-    return means
+def by_round(shared: Shared, values: FloatArray) -> tuple[TimeArray, TimeArray, FloatArray]:
+    """Per round its time, the end of its windows (ms), and the mean of its rows."""
+    times, first, place = np.unique(shared.times, return_index=True, return_inverse=True)
+    counts = np.maximum(np.bincount(place, minlength=len(times)), 1)
+    return times, shared.ends[first], np.bincount(place, weights=values, minlength=len(times)) / counts
 
 
 def _mean(values: Any) -> float | None:
     return float(np.mean(values)) if len(values) else None
+
+
+def _verdict(sequence: ConfidenceSequence) -> str:
+    if sequence.low is None or sequence.high is None:
+        return NOT_DISTINGUISHABLE
+    return BETTER if sequence.low > 0 else WORSE if sequence.high < 0 else NOT_DISTINGUISHABLE
+
+
+def _told(sequence: ConfidenceSequence, shared: Shared) -> dict[str, Any]:
+    window = float(np.median(shared.ends - shared.times)) / 1000
+    return {
+        "low": sequence.low,
+        "high": sequence.high,
+        "level": LEVEL,
+        "mean_difference": sequence.mean,
+        "stretches": sequence.stretches,
+        "fewest_stretches": FEWEST_STRETCHES,
+        "stretch_seconds": BLOCK_WINDOWS * window,
+    }
+
+
+def _outcomes_needed(sequence: ConfidenceSequence, shared: Shared) -> int | None:
+    """Further shared decisions with a known outcome, at as many a stretch as so far."""
+    if sequence.needed is None or not sequence.rounds:
+        return None
+    rows_a_round = len(shared) / len(np.unique(shared.times))
+    return math.ceil(sequence.needed * sequence.rounds / sequence.stretches * rows_a_round)
 
 
 def _side(session: Session, version: AIModelVersion) -> dict[str, Any]:
@@ -196,7 +238,7 @@ def _side(session: Session, version: AIModelVersion) -> dict[str, Any]:
     }
 
 
-def _sentence(a: str, b: str, paired: dict[str, Any]) -> str:
+def _sentence(a: str, b: str, paired: dict[str, Any], sequence: ConfidenceSequence, needed: int | None) -> str:
     """What can be said of the two, in words."""
     rows, rounds = paired["rows"], paired["rounds"]
     if not rows:
@@ -206,7 +248,21 @@ def _sentence(a: str, b: str, paired: dict[str, Any]) -> str:
         )
     difference = paired["mean_difference"]
     ahead = f"{b if difference > 0 else a} was ahead by {abs(difference):.3%} a round" if difference else "they tied"
-    return (
-        f"On {rows} decisions in {rounds} rounds that both forecast, {ahead}. No winner is named: that needs a test"
-        " that holds however often one looks, and none has been run on these rounds."
-    )
+    begun = f"On {rows} decisions in {rounds} rounds that both forecast, {ahead}."
+    return f"{begun} {_said(a, b, sequence, needed)}"
+
+
+def _said(a: str, b: str, sequence: ConfidenceSequence, needed: int | None) -> str:
+    """What the confidence sequence allows to say."""
+    more = f" About {needed} more outcomes like these would show which." if needed else ""
+    if sequence.low is None or sequence.high is None:
+        if sequence.stretches >= FEWEST_STRETCHES:
+            return "No winner is named: they differ by one amount only, so how far it may vary is not known."
+        closed = f"{sequence.stretches} stretches of time have closed, and {FEWEST_STRETCHES} are needed"
+        return f"No winner is named yet: {closed}.{more}"
+    if sequence.low == sequence.high == 0:
+        return "No winner is named: they earned the same in every one of them."
+    bounds = f"{sequence.low:+.3%} to {sequence.high:+.3%} a round at 95 %, however often one looks"
+    if _verdict(sequence) == NOT_DISTINGUISHABLE:
+        return f"No winner is named: {b} less {a} is {bounds}.{more}"
+    return f"{b} is {_verdict(sequence)} than {a}: {bounds}."

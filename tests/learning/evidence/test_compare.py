@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from backend.database import Database
 from backend.errors import ConflictError, InvalidInputError, NotFoundError
-from backend.learning.evidence.compare import Shared, compare, judge
+from backend.learning.evidence.compare import Shared, compare, judge, net_returns
 from backend.learning.versions.serving import Serving
 from backend.learning.versions.store import ArtifactStore
 from backend.models import AIModelVersion, AITrainingSample, Forecast
@@ -141,14 +142,76 @@ def test_the_other_way_round_is_the_mirror_image(house: House, two: tuple[str, s
     assert two[1] in there["sentence"].split("both forecast, ")[1]
 
 
-def test_no_winner_is_named_however_large_the_difference(house: House, two: tuple[str, str]) -> None:
+def test_a_difference_that_cannot_be_chance_names_the_winner_whichever_is_asked_first(
+    house: House, two: tuple[str, str]
+) -> None:
     forecast(house, two[0], "active", mistaken, count=160)
     forecast(house, two[1], "shadow", knowing, count=160)
+
+    there, back = told(house, *two), told(house, *reversed(two))
+
+    assert (there["verdict"], back["verdict"]) == ("better", "worse")
+    bounds, mirrored = there["confidence_sequence"], back["confidence_sequence"]
+    assert bounds["high"] > bounds["mean_difference"] > bounds["low"] > 0
+    assert (bounds["stretches"], bounds["level"], bounds["stretch_seconds"]) == (79, 0.95, 600.0)
+    assert (mirrored["low"], mirrored["high"]) == (-bounds["high"], -bounds["low"])
+    assert there["outcomes_still_needed"] == 0
+    assert f"{two[1]} is better than {two[0]}" in there["sentence"]
+
+
+def test_before_enough_stretches_of_time_have_closed_no_winner_is_named(house: House, two: tuple[str, str]) -> None:
+    forecast(house, two[0], "active", mistaken, count=100)
+    forecast(house, two[1], "shadow", knowing, count=100)
+
+    answer = told(house, *two)
+
+    sequence = answer["confidence_sequence"]
+    assert answer["verdict"] == "not_distinguishable"
+    assert (sequence["stretches"], sequence["low"], sequence["high"]) == (49, None, None)
+    assert answer["outcomes_still_needed"] == 2
+    assert "49 stretches of time have closed, and 50 are needed" in answer["sentence"]
+
+
+def test_what_is_still_needed_is_told_in_outcomes_and_grows_as_the_difference_shrinks(
+    house: House, two: tuple[str, str]
+) -> None:
+    def lucky(row: AITrainingSample) -> tuple[float, str]:
+        return knowing(row) if row.id % 7 < 4 else mistaken(row)
+
+    forecast(house, two[0], "active", silent, count=160)
+    forecast(house, two[1], "shadow", lucky, count=160)
 
     answer = told(house, *two)
 
     assert answer["verdict"] == "not_distinguishable"
-    assert "No winner is named" in answer["sentence"]
+    assert answer["confidence_sequence"]["low"] < 0 < answer["confidence_sequence"]["high"]
+    assert answer["outcomes_still_needed"] > 100
+    assert f"About {answer['outcomes_still_needed']} more outcomes" in answer["sentence"]
+
+
+def test_a_copy_is_never_told_from_the_original(house: House, two: tuple[str, str]) -> None:
+    forecast(house, two[0], "active", knowing, count=160)
+    forecast(house, two[1], "shadow", knowing, count=160)
+
+    answer = told(house, *two)
+
+    sequence = answer["confidence_sequence"]
+    assert (answer["verdict"], answer["outcomes_still_needed"]) == ("not_distinguishable", None)
+    assert (sequence["low"], sequence["mean_difference"], sequence["high"]) == (0.0, 0.0, 0.0)
+    assert "they earned the same" in answer["sentence"]
+
+
+def test_a_difference_that_never_varies_names_no_winner(house: House, two: tuple[str, str]) -> None:
+    still = update(AITrainingSample).values(forward_return=0.0)
+    forecast(house, two[0], "active", lambda _: (0.0, "HOLD"), count=160)
+    forecast(house, two[1], "shadow", lambda _: (0.1, "BUY"), count=160)
+    house.database.write(lambda s: s.execute(still) and None)
+
+    answer = told(house, *two)
+
+    assert answer["paired"]["mean_difference"] == pytest.approx(-house.settings.cost)
+    assert (answer["verdict"], answer["confidence_sequence"]["low"]) == ("not_distinguishable", None)
+    assert "how far it may vary is not known" in answer["sentence"]
 
 
 def test_an_explored_trade_is_not_the_versions_own_answer(house: House, two: tuple[str, str]) -> None:
@@ -220,15 +283,23 @@ def test_an_unknown_version_is_named_with_the_nearest(house: House, two: tuple[s
         told(house, two[0], "v20250101_000000")
 
 
+TERMS = SimpleNamespace(fee_rate=0.001, slippage_bps=2.0, cost=0.0024)
+
+
+def paired_of(shared: Shared, terms: Any, sides: str = "long,short") -> dict[str, Any]:
+    return judge(shared, net_returns(shared, sides=sides, costs=terms), cost=terms.cost)
+
+
 def test_a_long_only_strategy_earns_nothing_by_selling(settings: Settings) -> None:
     shared = Shared(
-        rounds=np.array([0.0, 1.0]),
+        times=np.array([0, 1]),
+        ends=np.array([1, 2]),
         forward_returns=np.array([-0.02, 0.03]),
         scores=(np.array([-1.0, -1.0]), np.array([-1.0, 1.0])),
         actions=(["SELL", "SELL"], ["SELL", "BUY"]),
     )
 
-    paired = judge(shared, sides="long", costs=settings, cost=settings.cost)
+    paired = paired_of(shared, settings, sides="long")
 
     assert paired["a"]["mean_net_return"] == 0.0
     assert paired["b"]["mean_net_return"] == pytest.approx((0.03 - settings.cost) / 2)
@@ -252,15 +323,15 @@ ROWS = st.lists(
 @given(ROWS)
 def test_the_pair_equals_a_count_by_hand(rows: list[tuple[int, float, float, float, str, str]]) -> None:
     rows = sorted(rows, key=lambda row: row[0])
-    terms = type("Costs", (), {"fee_rate": 0.001, "slippage_bps": 2.0})()
     shared = Shared(
-        rounds=np.array([row[0] for row in rows], dtype=np.float64),
+        times=np.array([row[0] for row in rows]),
+        ends=np.array([row[0] + 1 for row in rows]),
         forward_returns=np.array([row[1] for row in rows]),
         scores=(np.array([row[2] for row in rows]), np.array([row[3] for row in rows])),
         actions=([row[4] for row in rows], [row[5] for row in rows]),
     )
 
-    paired = judge(shared, sides="long,short", costs=terms, cost=0.0024)
+    paired = paired_of(shared, TERMS)
 
     def net(action: str, move: float) -> float:
         return {"BUY": move - 0.0024, "SELL": -move - 0.0024, "HOLD": 0.0}[action]
@@ -278,16 +349,16 @@ def test_the_pair_equals_a_count_by_hand(rows: list[tuple[int, float, float, flo
 
 @given(ROWS)
 def test_a_copy_is_never_ahead(rows: list[tuple[int, float, float, float, str, str]]) -> None:
-    terms = type("Costs", (), {"fee_rate": 0.001, "slippage_bps": 2.0})()
     scores, actions = np.array([row[2] for row in rows]), [row[4] for row in rows]
     shared = Shared(
-        rounds=np.array([row[0] for row in rows], dtype=np.float64),
+        times=np.array([row[0] for row in rows]),
+        ends=np.array([row[0] + 1 for row in rows]),
         forward_returns=np.array([row[1] for row in rows]),
         scores=(scores, scores),
         actions=(actions, actions),
     )
 
-    paired = judge(shared, sides="long,short", costs=terms, cost=0.0024)
+    paired = paired_of(shared, TERMS)
 
     assert paired["mean_difference"] == 0.0
     assert (paired["agreement"], paired["same_action"]) == (1.0, 1.0)
