@@ -59,6 +59,14 @@ def test_a_version_is_trained_shown_activated_and_rolled_back(learned: Any, tmp_
     assert [row["version_id"] for row in listed["models"]] == [newest, first]
     assert not any(row["is_active"] for row in listed["models"])
 
+    shown = learned("models").out
+    assert shown.count("shadow") == 2
+    assert learned("shadow", newest, "--stop").out.splitlines() == [
+        f"{newest} scores no decision as a shadow.",
+        f"Shadows of default: {first}.",
+    ]
+    assert learned("shadow", newest, "--json").json["shadow_origin"] == "asked"
+
     for version in (first, newest):
         switched = learned("activate", version, "--json", "--force", "--reason", "for the test").json
         assert switched["activated_version"] == version

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from backend.cli.compare import _certain
 from backend.cli.output import Column, fitting, percent, say, when
 from backend.cli.samples import COLUMNS as SAMPLE_COLUMNS
 from backend.cli.version_view import show_version
@@ -247,6 +248,7 @@ REPORT: dict[str, Any] = {
 }  # fmt: skip
 DETAIL: dict[str, Any] = {
     "version_id": "v20260302_030000", "strategy": "default", "is_active": False, "activated_at": None,
+    "is_shadow": False,
     "replaced_at": None, "trained_at": "2026-03-02T03:00:00Z", "verdict": "no_evidence", "recommended": False,
     "model_path": "ai_engine/models/x.pkl", "report": REPORT, "activations": [], "history": [],
     "live": {
@@ -310,9 +312,26 @@ def test_a_version_that_was_active_says_until_when(capsys: pytest.CaptureFixture
     )  # fmt: skip
 
     told = capsys.readouterr().out
-    assert "inactive since 2026-03-03 04:00 UTC" in told
+    assert "inactive since 2026-03-03 04:00 UTC;" in told
     assert "Not recommended" not in told
     assert "50.0 % of 10 moves larger than the costs" in told
+
+
+def test_a_version_that_scores_beside_the_active_one_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    show_version(DETAIL | {"is_shadow": True})
+
+    assert "never active, scores as a shadow; trained" in capsys.readouterr().out
+
+
+def test_a_comparison_tells_its_bounds_and_that_they_hold_at_every_look(capsys: pytest.CaptureFixture[str]) -> None:
+    bounds = {"low": 0.0001, "high": 0.0021, "level": 0.95, "stretches": 79, "fewest_stretches": 50}
+
+    print(_certain(bounds))
+    print(_certain(bounds | {"low": None, "high": None, "stretches": 12}))
+
+    told = capsys.readouterr().out
+    assert "At 95%, however often one looks, it lies within +0.010% and +0.210% (79 stretches of time)." in told
+    assert "12 stretches of time have closed; the verdict needs 50" in told
 
 
 READING = ["status", "doctor", "models", "samples", "runs", "alarms", "backup", "retrain", "rollback", "bootstrap"]
