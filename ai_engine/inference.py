@@ -36,6 +36,11 @@ class Panel:
     def __len__(self) -> int:
         return len(self.y)
 
+    @property
+    def rounds(self) -> IndexArray:
+        """The number of each row's decision time, from 0."""
+        return np.unique(self.times, return_inverse=True)[1]
+
 
 @dataclass(frozen=True, slots=True)
 class ShiftTest:

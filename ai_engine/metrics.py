@@ -1,11 +1,12 @@
 """What a forecast was worth on rows it did not see: direction, errors, costs, and how many rows really count."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ai_engine.dataset import Dataset, uniqueness
+from ai_engine.dataset import uniqueness
 from ai_engine.types import FloatArray, IndexArray, TimeArray
 
 Z_ONE_SIDED_5 = 1.6448536269514722
@@ -111,7 +112,31 @@ def min_detectable_accuracy(effective_samples: float) -> float | None:
     return accuracy if accuracy < 1.0 else None
 
 
-def effective_samples(part: Dataset, scored: NDArray[np.bool_]) -> float:
+class Outcomes(Protocol):
+    """Returns ``y`` over windows from ``times`` to ``ends`` (ms), decided in numbered ``rounds``; shape (n,)."""
+
+    @property
+    def times(self) -> TimeArray:
+        """When each was decided."""
+
+    @property
+    def ends(self) -> TimeArray:
+        """When its outcome was known."""
+
+    @property
+    def symbols(self) -> NDArray[np.str_]:
+        """Of what."""
+
+    @property
+    def rounds(self) -> IndexArray:
+        """Which decision time, from 0."""
+
+    @property
+    def y(self) -> FloatArray:
+        """The return."""
+
+
+def effective_samples(part: Outcomes, scored: NDArray[np.bool_]) -> float:
     """Return what the scored rows of a part are worth in independent outcomes.
 
     Windows of one symbol that overlap share their outcome: their uniqueness is summed. Symbols decided in one round

@@ -6,6 +6,7 @@ variables by betting (2024); for windows that overlap Henzi and Ziegel, Valid se
 forecast performance, with the correction in Biometrika 109:1181 (2022).
 """
 
+import heapq
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,13 +66,14 @@ def e_process(payoffs: FloatArray, starts: TimeArray, ends: TimeArray) -> Eviden
 
 def phases(starts: TimeArray, ends: TimeArray) -> IndexArray:
     """Return each round's phase, from 0: the first one whose last window had closed at the round's start."""
-    free_from: list[int] = []
+    free: list[int] = []
+    busy: list[tuple[int, int]] = []
     found = np.empty(len(starts), dtype=np.intp)
     for row, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
-        phase = next((number for number, free in enumerate(free_from) if free <= start), len(free_from))
-        if phase == len(free_from):
-            free_from.append(end)
-        free_from[phase] = end
+        while busy and busy[0][0] <= start:
+            heapq.heappush(free, heapq.heappop(busy)[1])
+        phase = heapq.heappop(free) if free else len(busy)
+        heapq.heappush(busy, (end, phase))
         found[row] = phase
     return found
 

@@ -11,6 +11,7 @@ from backend.api.schemas.fields import Cursor, Limit, ReasonQuery, StrategyQuery
 from backend.api.schemas.problems import problems
 from backend.api.schemas.versions import ActivationOut, ModelDetail, ModelList, ShadowOut
 from backend.learning.decisions.strategies import get_strategy
+from backend.learning.evidence.live_truth import show_model
 from backend.learning.versions import activation, queries, shadow
 from backend.settings import Settings
 
@@ -40,7 +41,8 @@ def list_models(
 )
 def get_model(version_id: VersionIdPath, context: ContextDep, strategy: StrategyQuery = None) -> ModelDetail:
     """All of it: the report, where the version comes from, how it fares live, who activated it when and why."""
-    return ModelDetail.model_validate(context.database.read(queries.get_model, version_id, strategy))
+    found = context.database.read(show_model, version_id, strategy, cost=context.settings.cost)
+    return ModelDetail.model_validate(found)
 
 
 @router.post(

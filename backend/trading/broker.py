@@ -114,6 +114,7 @@ class PaperBroker:
             entry_time=opened_at,
             fees=price * quantity * self._terms.fee_rate,
             fill_id="paper-entry",
+            reference_price=bar[0],
         )
         record_execution(self._session, self.strategy.name, booked.decision_id, execution, now=self._now)
         distances = Barriers(target=position.target_fraction, stop=position.stop_fraction)
@@ -146,6 +147,7 @@ class PaperBroker:
             exit_reason=found.reason,
             fill_id="paper-exit",
             final=True,
+            reference_price=found.price,
         )
         record_outcome(
             self._session, self.strategy.name, booked.decision_id, outcome, now=self._now, cost=self._terms.cost

@@ -164,19 +164,6 @@ class Lineage(Answer):
     artifact_bytes: int = Field(description="The file's size in bytes.")
 
 
-class LiveMetrics(Answer):
-    """How the version fares with decisions it made."""
-
-    total_predictions: int = Field(description="Decisions it made.")
-    matured_predictions: int = Field(description="Those whose return over the horizon is known.")
-    pending_predictions: int = Field(description="Those whose return is not known yet.")
-    neutral_predictions: int = Field(description="Matured ones that moved less than the costs.")
-    correct_predictions: int = Field(description="Those whose direction was right.")
-    live_accuracy: float | None = Field(description="Right ones among the matured that moved, from 0 to 1.")
-    total_trades: int = Field(description="Closed trades among them.")
-    total_pnl: float | None = Field(description="What those earned, in quote currency.")
-
-
 class ActivationEntry(Answer):
     """One time a version was made to decide."""
 

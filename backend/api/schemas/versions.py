@@ -7,7 +7,8 @@ from typing_extensions import TypeAliasType
 
 from backend.api.schemas.described import DescribedAs, RunState, Time, Verdict
 from backend.api.schemas.fields import Answer
-from backend.api.schemas.reports import ActivationEntry, Lineage, LiveMetrics, Report
+from backend.api.schemas.live import LiveMetrics, ShadowMetrics
+from backend.api.schemas.reports import ActivationEntry, Lineage, Report
 
 ShadowOrigin = Literal["automatic", "asked"]
 ReportOut = Annotated[dict[str, Any], DescribedAs(Report)]
@@ -70,6 +71,9 @@ class ModelDetail(ModelOut):
     report: ReportOut = Field(description="How it was judged.")
     lineage: Annotated[dict[str, Any], DescribedAs(Lineage)] = Field(description="Where it comes from.")
     live: Annotated[dict[str, Any], DescribedAs(LiveMetrics)] = Field(description="How it fares.")
+    shadow: Annotated[dict[str, Any], DescribedAs(ShadowMetrics)] = Field(
+        description="How what it forecast beside another version fares; in no figure of `live`."
+    )
     activations: list[Annotated[dict[str, Any], DescribedAs(ActivationEntry)]] = Field(
         description="Who made it decide when and why, newest first."
     )

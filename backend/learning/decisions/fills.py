@@ -17,7 +17,10 @@ QUANTITY_TOLERANCE = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class NewFill:
-    """One fill as it was told; ``quantity`` in base, ``fees`` in quote currency."""
+    """One fill as it was told; ``quantity`` in base, ``fees`` in quote currency.
+
+    ``reference_price`` is the price before slippage, None where nobody knows it.
+    """
 
     leg: str
     fill_id: str | None
@@ -26,6 +29,7 @@ class NewFill:
     fees: float | None
     filled_at: datetime
     body_hash: str
+    reference_price: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ def add_fill(session: Session, sample: AITrainingSample, new: NewFill) -> None:
             leg=new.leg,
             fill_id=new.fill_id or NO_FILL_ID,
             price=new.price,
+            reference_price=new.reference_price,
             quantity=new.quantity,
             fees=new.fees,
             filled_at=new.filled_at,

@@ -1,6 +1,6 @@
 """What became of a decision: its entry fills, its exit fills, and the outcome when it has left."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import select
@@ -32,10 +32,15 @@ from backend.learning.decisions.labelling import (
 from backend.learning.evidence.live_metrics import counted
 from backend.models import AITrainingSample, Strategy
 
+BESIDE_THE_CONTENT = ("fill_id", "reference_price")
+
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """An entry fill; ``fees`` in quote currency for this leg."""
+    """An entry fill; ``fees`` in quote currency for this leg.
+
+    ``reference_price`` is what it would have cost without slippage, where whoever traded knows it.
+    """
 
     side: str
     entry_price: float
@@ -43,6 +48,7 @@ class Execution:
     entry_time: datetime | None = None
     fees: float | None = None
     fill_id: str | None = None
+    reference_price: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,7 @@ class Outcome:
     """An exit fill; ``quantity`` None is all that is left, ``fees`` covers both legs of what leaves.
 
     ``side``, ``entry_price`` and ``entry_time`` come with the outcome of a decision whose entry was never told;
-    its quantity is then ``entry_quantity``, or ``quantity``.
+    its quantity is then ``entry_quantity``, or ``quantity``. ``reference_price`` as in ``Execution``.
     """
 
     exit_price: float
@@ -65,6 +71,7 @@ class Outcome:
     entry_price: float | None = None
     entry_quantity: float | None = None
     entry_time: datetime | None = None
+    reference_price: float | None = None
 
 
 def find_sample(session: Session, strategy: str, decision_id: str, *, lock: bool = False) -> AITrainingSample:
@@ -104,6 +111,7 @@ def record_execution(
         fees=execution.fees,
         filled_at=execution.entry_time or now,
         body_hash=content,
+        reference_price=execution.reference_price,
     )
     add_fill(session, sample, new)
     entered = total(fills_of(session, sample, "entry"))
@@ -140,8 +148,8 @@ def record_outcome(
 
 
 def _content(told: Execution | Outcome) -> str:
-    """The same for the same fill, whatever it is called."""
-    return content_hash({name: value for name, value in asdict(told).items() if name != "fill_id"})
+    """The same for the same fill, whatever it is called and whatever it would have cost elsewhere."""
+    return content_hash({name: value for name, value in asdict(told).items() if name not in BESIDE_THE_CONTENT})
 
 
 def _check_execution(execution: Execution, now: datetime) -> None:
@@ -243,7 +251,7 @@ def _leave(session: Session, sample: AITrainingSample, outcome: Outcome, content
         )
     exit_time = _exit_time(session, sample, outcome, now)
     new = NewFill("exit", outcome.fill_id, outcome.exit_price, quantity, outcome.fees, exit_time, content)
-    add_fill(session, sample, new)
+    add_fill(session, sample, replace(new, reference_price=outcome.reference_price))
     warn_of_early_times(sample, exit_time=exit_time)
     if outcome.realized_pnl is not None:
         sample.reported_pnl = (sample.reported_pnl or 0.0) + outcome.realized_pnl

@@ -163,12 +163,12 @@ def _versions(session: Session, strategy: str) -> tuple[_Version, ...]:
     columns = (row.version_id, row.model_path, row.artifact_sha256, row.artifact_bytes, row.is_active)
     query = select(*columns, row.lineage, row.trained_at).where(row.strategy == strategy).order_by(row.id)
     return tuple(
-        _Version(version_id, path, sha256, size, is_active, to_ms(_known_until(lineage, trained_at)))
+        _Version(version_id, path, sha256, size, is_active, to_ms(learned_until(lineage, trained_at)))
         for version_id, path, sha256, size, is_active, lineage, trained_at in session.execute(query)
     )
 
 
-def _known_until(lineage: dict[str, Any], trained_at: datetime) -> datetime:
+def learned_until(lineage: dict[str, Any], trained_at: datetime) -> datetime:
     """When the newest outcome it learned from was known: before its training, where that was not recorded yet."""
     recorded = lineage.get("outcomes_known_until")
     return datetime.fromisoformat(recorded) if recorded else trained_at

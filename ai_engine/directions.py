@@ -1,0 +1,83 @@
+"""How directions fared: the accuracy of matured forecasts, never without interval, baseline and break-even."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ai_engine import baselines, inference, metrics, sequential
+from ai_engine.inference import Panel
+
+
+@dataclass(frozen=True, slots=True)
+class Directions:
+    """Shares from 0 to 1; None where nothing can be said.
+
+    ``judged`` of the ``matured`` moved more than the costs, ``neutral`` did not. ``baseline_accuracy`` is that of the
+    direction that was commoner in these very rows, ``effective_samples`` what the judged are worth in independent ones.
+    """
+
+    matured: int
+    neutral: int
+    judged: int
+    correct: int
+    accuracy: float | None
+    accuracy_ci95: tuple[float, float] | None
+    ci_method: str | None
+    baseline_accuracy: float | None
+    baseline_name: str | None
+    edge: float | None
+    effective_samples: int
+    min_detectable_accuracy: float | None
+    break_even_accuracy: float | None
+    costs_exceed_moves: bool | None
+
+
+def judge(panel: Panel, *, cost: float) -> Directions:
+    """Return what the forecasts' directions were worth on the moves larger than ``cost``.
+
+    Parameters
+    ----------
+    panel
+        Forecasts whose return over the horizon is known, whoever traded and whenever he left; shape (n,).
+    cost
+        The round trip as a fraction; smaller moves are neutral.
+
+    Examples
+    --------
+    >>> moments = np.arange(4)
+    >>> y, scores = np.array([0.01, -0.02, 0.03, 0.001]), np.array([1.0, 1.0, 1.0, 1.0])
+    >>> found = judge(Panel(moments, moments + 1, np.full(4, "BTC"), y, scores), cost=0.002)
+    >>> found.correct, found.judged, found.neutral, found.baseline_name, found.edge
+    (2, 3, 1, 'always_up', 0.0)
+    """
+    found = metrics.directional_accuracy(panel.scores, panel.y, cost=cost)
+    interval = inference.accuracy_interval(panel, cost=cost)
+    baseline_name, baseline = baselines.better_constant(panel.y, cost=cost)
+    effective = metrics.effective_samples(panel, np.abs(panel.y) > cost)
+    break_even = metrics.break_even_accuracy(panel.y, cost=cost)
+    return Directions(
+        matured=len(panel),
+        neutral=found.neutral,
+        judged=found.scored,
+        correct=found.hits,
+        accuracy=found.value,
+        accuracy_ci95=(float(interval.low), float(interval.high)) if interval else None,
+        ci_method=interval.method if interval else None,
+        baseline_accuracy=baseline,
+        baseline_name=baseline_name,
+        edge=None if found.value is None or baseline is None else found.value - baseline,
+        effective_samples=int(effective),
+        min_detectable_accuracy=metrics.min_detectable_accuracy(effective),
+        break_even_accuracy=break_even,
+        costs_exceed_moves=break_even is None if len(panel) else None,
+    )
+
+
+def evidence(panel: Panel, *, cost: float) -> float | None:
+    """Return what betting on the forecasts against the commoner direction so far has made of 1; None without a bet.
+
+    Valid at every look. ``panel`` is sorted by time and holds only forecasts that were made before their outcomes.
+    """
+    bets = sequential.against_majority(panel.times, panel.ends, panel.y, panel.scores, cost=cost)
+    found = sequential.e_process(bets.payoffs, bets.starts, bets.ends)
+    return found.e_value if found.rounds else None
