@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from backend.cli.live_view import show_live, show_shadow
 from backend.cli.output import percent, print_facts, print_rows, say, when
 from backend.learning.versions.gate import MEANING
 
@@ -22,8 +23,8 @@ def show_version(told: Mapping[str, Any]) -> None:
         print_rows(_table(_periods(report, report["walk_forward"])), NUMBERS, "")
     print("\nOn the newest fifth, forecast by what was known before it")
     print_rows(_table(_newest(report)), NUMBERS, "")
-    print("\nLive")
-    print_facts(_live(told["live"], told["activations"]))
+    show_live(told["live"], was_active=bool(told["activations"]))
+    show_shadow(told["shadow"])
     print("\nMade of")
     print_facts(_origin(told))
     if told["history"]:
@@ -133,18 +134,6 @@ def _break_even(report: Mapping[str, Any]) -> str:
     if report["costs_exceed_moves"]:
         return "no accuracy pays: the costs exceed the moves"
     return "the accuracy from which on a trade pays its costs"
-
-
-def _live(live: Mapping[str, Any], activations: Any) -> dict[str, str]:
-    if not live["total_predictions"]:
-        return {"forecasts": "none" if activations else "none: it was never active"}
-    judged = live["matured_predictions"] - live["neutral_predictions"]
-    return {
-        "accuracy": f"{percent(live['live_accuracy'])} of {judged:,} moves larger than the costs",
-        "forecasts": f"{live['total_predictions']:,}: {live['matured_predictions']:,} known,"
-        f" {live['pending_predictions']:,} to come, {live['neutral_predictions']:,} too small to count",
-        "trades": f"{live['total_trades']:,} closed, P&L {live['total_pnl']:,.2f}",
-    }
 
 
 def _origin(told: Mapping[str, Any]) -> dict[str, str]:

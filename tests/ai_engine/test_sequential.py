@@ -122,3 +122,16 @@ def test_a_round_is_one_bet_and_small_moves_are_none() -> None:
 
     assert bets.starts.tolist() == [0]
     assert bets.payoffs.tolist() == [0.5]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_round_joins_the_first_phase_that_is_free(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    starts = np.sort(random.integers(0, 300, 120))
+    ends = starts + random.integers(1, 40, 120)
+
+    free_from: list[int] = []
+    for start, end, phase in zip(starts.tolist(), ends.tolist(), phases(starts, ends).tolist(), strict=True):
+        first = next((number for number, free in enumerate(free_from) if free <= start), len(free_from))
+        assert phase == first
+        free_from[first : first + 1] = [end]

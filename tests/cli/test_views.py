@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from backend.cli.compare import _certain
+from backend.cli.live_view import show_live, show_shadow
 from backend.cli.output import Column, fitting, percent, say, when
 from backend.cli.samples import COLUMNS as SAMPLE_COLUMNS
 from backend.cli.version_view import show_version
@@ -246,15 +247,36 @@ REPORT: dict[str, Any] = {
     },
     "comparison": {"champion": "v20260301_030000", "verdict": "not_distinguishable"},
 }  # fmt: skip
+FARED: dict[str, Any] = {
+    "accuracy": None, "accuracy_ci95": None, "ci_method": None, "baseline_accuracy": None, "baseline_name": None,
+    "edge": None, "effective_samples": 0, "min_detectable_accuracy": None, "break_even_accuracy": None,
+    "costs_exceed_moves": None, "e_value": None,
+}  # fmt: skip
+COUNTS = {
+    "matured": 0, "pending": 0, "unobservable": 0, "quarantined": 0, "neutral": 0, "judged": 0, "correct": 0,
+}  # fmt: skip
+PART = {
+    "decisions": 12, "matured": 10, "judged": 8, "correct": 4, "accuracy": 0.5, "trades": 3, "net_pnl": -1.25,
+}  # fmt: skip
+LIVE: dict[str, Any] = FARED | {
+    "total_predictions": 20, "forecasts": COUNTS | {"total": 20, "matured": 15, "pending": 2, "unobservable": 2,
+                                                    "quarantined": 1, "neutral": 5, "judged": 10, "correct": 5},
+    "accuracy": 0.5, "accuracy_ci95": [0.24, 0.76], "ci_method": "wilson", "baseline_accuracy": 0.6,
+    "baseline_name": "always_up", "edge": -0.1, "effective_samples": 9, "min_detectable_accuracy": 0.9,
+    "break_even_accuracy": 0.62, "costs_exceed_moves": False, "e_value": 0.8765,
+    "trades": {"open": 1, "closed": 3, "won": 1, "lost": 2, "even": 0},
+    "pnl": {"gross": 10.0, "fees": 6.0, "slippage": 5.25, "net": -1.25, "fees_known_trades": 3,
+            "slippage_known_trades": 3},
+    "by_symbol": {"BTCUSDC": PART},
+    "by_side": {"BUY": PART, "SELL": PART | {"decisions": 0}, "none": PART | {"trades": 0, "net_pnl": 0.0}},
+    "by_action": {"HOLD": PART}, "explored": PART | {"decisions": 0},
+}  # fmt: skip
 DETAIL: dict[str, Any] = {
     "version_id": "v20260302_030000", "strategy": "default", "is_active": False, "activated_at": None,
     "is_shadow": False,
     "replaced_at": None, "trained_at": "2026-03-02T03:00:00Z", "verdict": "no_evidence", "recommended": False,
     "model_path": "ai_engine/models/x.pkl", "report": REPORT, "activations": [], "history": [],
-    "live": {
-        "total_predictions": 0, "matured_predictions": 0, "neutral_predictions": 0, "pending_predictions": 0,
-        "correct_predictions": 0, "live_accuracy": None, "total_trades": 0, "total_pnl": 0.0,
-    },
+    "live": {"total_predictions": 0}, "shadow": FARED | COUNTS | {"forecasts": 0},
     "lineage": {
         "rows_by_label_source": {"executed": 500}, "recipe": {"name": "small", "version": "x", "trees": 9, "depth": 2},
         "libraries": {"numpy": "2"}, "feature_names": ["rsi"], "artifact_bytes": 1_000, "sha256": "a" * 64,
@@ -307,9 +329,8 @@ def test_a_version_that_was_active_says_until_when(capsys: pytest.CaptureFixture
     show_version(
         DETAIL
         | {"activated_at": "2026-03-02T04:00:00Z", "replaced_at": "2026-03-03T04:00:00Z", "recommended": True}
-        | {"live": DETAIL["live"] | {"total_predictions": 20, "matured_predictions": 15, "neutral_predictions": 5,
-                                     "pending_predictions": 5, "live_accuracy": 0.5}}
-    )  # fmt: skip
+        | {"live": LIVE, "activations": [{}]}
+    )
 
     told = capsys.readouterr().out
     assert "inactive since 2026-03-03 04:00 UTC;" in told
@@ -332,6 +353,78 @@ def test_a_comparison_tells_its_bounds_and_that_they_hold_at_every_look(capsys: 
     told = capsys.readouterr().out
     assert "At 95%, however often one looks, it lies within +0.010% and +0.210% (79 stretches of time)." in told
     assert "12 stretches of time have closed; the verdict needs 50" in told
+
+
+def live_lines(capsys: pytest.CaptureFixture[str], **changes: Any) -> list[str]:
+    show_live(LIVE | changes, was_active=True)
+    return capsys.readouterr().out.splitlines()
+
+
+def test_live_figures_stand_line_by_line_beside_what_they_may_be_believed_by(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = live_lines(capsys)
+
+    assert lines[1:11] == [
+        "Live",
+        "forecasts      20: 15 known, 2 to come, 2 without a price at the horizon, 1 in quarantine; 5 of the known too"
+        " small to count",
+        "accuracy       50.0 % of 10 moves larger than the costs",
+        "95 % interval  24.0 % to 76.0 %, by Wilson's formula",
+        "baseline       60.0 % has 'always up' on the same moves: the version is 10.0 points worse",
+        "worth          9 independent outcomes: they show an accuracy from 90.0 % on",
+        "break-even     62.0 % pays the costs of a trade",
+        "evidence       0.876; 20 is strong, less is little",
+        "trades         3 closed (1 won, 2 lost), 1 open",
+        "P&L            -1.25 = 10.00 gross - 6.00 fees - 5.25 slippage",
+    ]
+    assert [line.split("  ")[0] for line in lines[13:]] == [
+        "symbol BTCUSDC",
+        "entered BUY",
+        "entered nothing",
+        "answered HOLD",
+    ]
+
+
+def test_what_is_not_known_of_live_figures_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    unknown = LIVE["pnl"] | {"slippage": None, "gross": 4.75, "fees_known_trades": 1, "slippage_known_trades": 0}
+    told = "\n".join(
+        live_lines(
+            capsys,
+            **FARED | {"costs_exceed_moves": True},
+            pnl=unknown,
+            explored=PART,
+            trades=LIVE["trades"],
+        )
+    )
+
+    for part in (
+        "cannot be told from so little",
+        "too few to show any accuracy",
+        "no accuracy pays",
+        "-1.25 = 4.75 gross - 6.00 fees\n",
+        "told of 1 of 3 trades; the others count none",
+        "known of 0 of 3 trades",
+        "3 of the trades, P&L -1.25: a HOLD, traded to explore",
+    ):
+        assert part in told, part
+    assert "None" not in told
+
+
+@pytest.mark.parametrize(("edge", "said"), [(0.0, "no better"), (0.021, "2.1 points better")])
+def test_an_edge_is_told_in_points(capsys: pytest.CaptureFixture[str], edge: float, said: str) -> None:
+    assert f"the version is {said}" in "\n".join(live_lines(capsys, edge=edge))
+
+
+def test_a_shadow_is_shown_apart_and_only_where_it_forecast(capsys: pytest.CaptureFixture[str]) -> None:
+    show_shadow(DETAIL["shadow"])
+    assert capsys.readouterr().out == ""
+
+    show_shadow(FARED | LIVE["forecasts"] | {"forecasts": 20, "accuracy": 0.5})
+    told = capsys.readouterr().out
+    assert "As a shadow" in told
+    assert "50.0 % of 10 moves" in told
+    assert "P&L" not in told
 
 
 READING = ["status", "doctor", "models", "samples", "runs", "alarms", "backup", "retrain", "rollback", "bootstrap"]

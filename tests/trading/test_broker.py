@@ -14,7 +14,7 @@ from backend.learning.decisions.outcomes import Execution, Outcome, record_execu
 from backend.learning.decisions.record import NewDecision, record
 from backend.learning.decisions.strategies import ensure_strategy
 from backend.market.feed import Bar
-from backend.models import AITrainingSample, Position, TradeLog
+from backend.models import AITrainingSample, Fill, Position, TradeLog
 from backend.settings import Settings
 from backend.trading.broker import NOTIONAL, PaperBroker, Signal
 from backend.trading.context import Terms
@@ -73,6 +73,10 @@ class Floor:
         sample_id = self.sample(decision_id).id
         return self.database.read(lambda s: s.query(Position).filter_by(sample_id=sample_id).one_or_none())
 
+    def fills(self, decision_id: str) -> list[Fill]:
+        sample_id = self.sample(decision_id).id
+        return self.database.read(lambda s: s.query(Fill).filter_by(sample_id=sample_id).order_by(Fill.id).all())
+
     def trades(self) -> list[TradeLog]:
         return self.database.read(lambda s: s.query(TradeLog).order_by(TradeLog.entry_time).all())
 
@@ -114,6 +118,19 @@ def test_a_short_fills_cheaper_and_its_profit_is_the_fall_less_both_fees(floor: 
     assert sample.realized_pnl == pytest.approx(quantity * (entry - leave) - (entry + leave) * quantity * 0.001)
     assert sample.exit_time == START + 3 * FIVE_MINUTES
     assert sample.target_class == "WIN"
+
+
+def test_both_fills_keep_the_price_before_slippage(floor: Floor) -> None:
+    sold = floor.signal("SELL", 1)
+    floor.candle(1, AAA=FLAT)
+    floor.candle(2, AAA=(100.0, 100.0, 97.0, 97.5, 1.0))
+
+    entry, leave = floor.fills(sold)
+
+    assert (entry.leg, entry.reference_price) == ("entry", 100.0)
+    assert (leave.leg, leave.reference_price) == ("exit", pytest.approx(100.0 * (1 - 0.0002) * 0.98))
+    assert entry.price == pytest.approx(entry.reference_price * (1 - 0.0002))
+    assert leave.price == pytest.approx(leave.reference_price * (1 + 0.0002))
 
 
 def test_a_candle_that_is_missing_delays_the_fill_by_one_timeframe(floor: Floor) -> None:
