@@ -172,6 +172,10 @@ def changes_version(story: Any) -> None:
             break
         time.sleep(0.1)
     done = story.tell("getRun", run, name="success", summary="What came of it")
+    decided = story.ask("GET /ai/models")["models"][1]["version_id"]
+    story.tell(
+        "getModel", f"GET /ai/models/{decided}", name="lived", summary="One that has decided, and what came of it"
+    )
     story.tell("listRuns", "GET /ai/retraining-runs?limit=2", name="runs", summary="The two newest retrainings")
     version = done["result"]["version_id"]
     story.tell("activateModel", f"POST /ai/activate-model/{version}", name="next", summary="Another version takes over")
