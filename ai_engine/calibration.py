@@ -8,13 +8,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ai_engine.types import FloatArray
 
 COIN = 0.5
-PRIOR_HITS = 20.0
 PRIOR_ROWS = 40.0
+PRIOR_ROWS_OF_STRENGTH = 20.0
 TERCILES = 3
+NEWEST = 3  # the newest third of the rows
+
+Truths = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ def fit(
     Parameters
     ----------
     scores, y
-        Forecasts of rows the model was not fitted on, and their returns; shape (n,).
+        Forecasts of rows the model was not fitted on, and their returns, in time order; shape (n,).
     scales
         ``score_scale`` of the model that made each score; shape (n,).
     shipped_scale
@@ -93,7 +97,10 @@ def fit(
 
     Notes
     -----
-    Each tercile's hit rate is shrunk with Beta(20, 20). Without skill over all rows every confidence is 0.5.
+    Partial pooling (Gelman et al., Bayesian Data Analysis, chapter 5): the hit rate of all rows is shrunk towards a
+    coin with Beta(20, 20), and that of each tercile of strength towards the rate of all, as if that had been seen on 20
+    more rows. A stronger score is never given less than a weaker one (isotonic regression). Every confidence is 0.5
+    without skill over all rows, or where the newest third of them does not show it any more.
     """
     outside = np.abs(y) > cost
     if not outside.any():
@@ -102,17 +109,39 @@ def fit(
     low, high = (float(edge) for edge in np.quantile(sizes, (1 / TERCILES, 2 / TERCILES)))
     hits = np.sign(scores) == np.sign(y)
     shrink = fit_shrink(scores, y, overlap=overlap)
-    if _shrunk_rate(hits[outside], overlap) <= COIN:
+    overall = _shrunk_rate(hits[outside], overlap, towards=COIN, prior_rows=PRIOR_ROWS)
+    if overall <= COIN or _is_lost(hits, outside):
         return Calibration(shipped_scale, (low, high), (COIN, COIN, COIN), shrink)
     tercile = np.searchsorted(np.array([low, high]), sizes, side="right")
-    first, second, third = (
-        max(COIN, _shrunk_rate(hits[outside & (tercile == number)], overlap)) for number in range(TERCILES)
-    )
+    parts = [hits[outside & (tercile == number)] for number in range(TERCILES)]
+    rates = [_shrunk_rate(part, overlap, towards=overall, prior_rows=PRIOR_ROWS_OF_STRENGTH) for part in parts]
+    weights = [PRIOR_ROWS_OF_STRENGTH + len(part) / overlap for part in parts]
+    first, second, third = (max(COIN, rate) for rate in _rising(rates, weights))
     return Calibration(shipped_scale, (low, high), (first, second, third), shrink)
 
 
-def _shrunk_rate(hits: np.ndarray[Any, np.dtype[np.bool_]], overlap: float) -> float:
-    return (PRIOR_HITS + float(hits.sum()) / overlap) / (PRIOR_ROWS + len(hits) / overlap)
+def _shrunk_rate(hits: Truths, overlap: float, *, towards: float, prior_rows: float) -> float:
+    return (prior_rows * towards + float(hits.sum()) / overlap) / (prior_rows + len(hits) / overlap)
+
+
+def _is_lost(hits: Truths, outside: Truths) -> bool:
+    """Whether the newest third was right less often than a coin: a skill of earlier rows says nothing of the next."""
+    newest = slice(len(hits) - len(hits) // NEWEST, None)
+    late = hits[newest][outside[newest]]
+    return len(late) > 0 and float(late.mean()) < COIN
+
+
+def _rising(rates: list[float], weights: list[float]) -> list[float]:
+    """The nearest rates, in weighted squares, that never fall: neighbours in the wrong order share their mean."""
+    pools: list[tuple[float, float, int]] = []
+    for rate, weight in zip(rates, weights, strict=True):
+        pools.append((rate, weight, 1))
+        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
+            (left, left_weight, left_size), (right, right_weight, right_size) = pools[-2:]
+            total = left_weight + right_weight
+            mean = (left * left_weight + right * right_weight) / total
+            pools[-2:] = [(mean, total, left_size + right_size)]
+    return [rate for rate, _, size in pools for _ in range(size)]
 
 
 def fit_shrink(scores: FloatArray, y: FloatArray, *, overlap: float) -> float:

@@ -10,7 +10,7 @@ from ai_engine.types import FeatureMatrix, FloatArray
 if TYPE_CHECKING:
     import xgboost
 
-RECIPE_VERSION = "xgboost-2"
+RECIPE_VERSION = "xgboost-3"
 LARGE_FROM_ROWS = 1_000
 ONE_SEED_FROM_ROWS = 10_000
 SMALLEST_DEVIATION = 1e-12

@@ -50,7 +50,6 @@ def upgrade() -> None:
     op.create_table(
         "interval_states",
         sa.Column("strategy", sa.String(length=64), nullable=False),
-        sa.Column("miss_rate", sa.Double(), nullable=False),
         sa.Column("residuals", sa.LargeBinary(), nullable=False),
         sa.Column("matured", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["strategy"], ["strategies.name"], name=op.f("fk_interval_states_strategy_strategies")),
@@ -62,6 +61,7 @@ def upgrade() -> None:
         sa.Column("symbol", sa.String(length=32), nullable=False),
         sa.Column("level", sa.Double(), nullable=False),
         sa.Column("weight", sa.Double(), nullable=False),
+        sa.Column("miss_rate", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(
             ["strategy"], ["strategies.name"], name=op.f("fk_symbol_volatilities_strategy_strategies")
         ),

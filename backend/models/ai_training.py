@@ -229,18 +229,24 @@ class Activation(Base):
 
 
 class IntervalState(Base):
-    """How wide a strategy's intervals are: the miss rate aimed at, and the newest scaled residuals (float32)."""
+    """What a strategy's forecasts were off by: the newest scaled residuals (float32), and how many there were in all.
+
+    Whoever moves it, or the strategy's volatilities, holds this row's lock.
+    """
 
     __tablename__ = "interval_states"
 
     strategy: Mapped[str] = mapped_column(ForeignKey("strategies.name"), primary_key=True)
-    miss_rate: Mapped[float]
     residuals: Mapped[bytes] = mapped_column(LargeBinary)
     matured: Mapped[int]
 
 
 class SymbolVolatility(Base):
-    """The typical absolute return over the horizon of one symbol: weighted sum of the known ones, and their weight."""
+    """What is known of one symbol's moves over the horizon.
+
+    ``level`` is the weighted sum of the absolute returns and ``weight`` that of the weights; ``miss_rate`` is what the
+    symbol's intervals aim at, so that 20 % miss.
+    """
 
     __tablename__ = "symbol_volatilities"
 
@@ -248,3 +254,4 @@ class SymbolVolatility(Base):
     symbol: Mapped[str] = mapped_column(String(32), primary_key=True)
     level: Mapped[float]
     weight: Mapped[float]
+    miss_rate: Mapped[float]

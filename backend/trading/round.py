@@ -21,6 +21,7 @@ from ai_engine.types import Action
 from backend.clock import iso
 from backend.errors import ConflictError
 from backend.learning.decisions.decide import Decided, DecisionContext, Observation, decide
+from backend.learning.decisions.intervals import hold
 from backend.learning.decisions.record import NewDecision, record
 from backend.learning.decisions.settle import settle_due, settle_followers
 from backend.learning.versions.serving import ServingModel, ShadowModel
@@ -155,6 +156,7 @@ class Trader:
                 f" {iso(feed.market_time)}.",
                 reason="round_taken",
             )
+        hold(session, strategy)
         now = _recorded_at(context, rounds[-1])
         broker = PaperBroker(session, strategy, self._terms, now)
         results = [self._one(session, broker, one, answer) for one, answer in zip(rounds, answers, strict=True)]

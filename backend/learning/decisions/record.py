@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from ai_engine.types import FeatureMatrix
 from ai_engine.types import Forecast as ModelForecast
-from backend.learning.decisions.decide import ShadowForecast
+    """Add one row a decision with its interval, and flush; its version's forecast and counter, and its shadows', too."""
 from backend.learning.decisions.strategies import ensure_schema, horizon_of
 from backend.learning.evidence.live_metrics import on_recorded
 from backend.models import AITrainingSample, FeatureSchema, Forecast, Strategy
@@ -49,7 +49,7 @@ def record(
     now: datetime,
     origin: str = "decision",
 ) -> list[AITrainingSample]:
-    """Add one row a decision and flush; the deciding version's forecast and counter, and its shadows', with it."""
+    """Add one row a decision with its interval, and flush; its version's forecast and counter, and its shadows', too."""
     schemas: dict[tuple[str, ...], FeatureSchema] = {}
     samples = []
     for decision in decisions:
@@ -57,6 +57,7 @@ def record(
         if names not in schemas:
             schemas[names] = ensure_schema(session, strategy, names, now=now)
         samples.append(_sample(strategy, decision, schemas[names], now=now, origin=origin))
+    give_intervals(session, strategy, samples)
     session.add_all(samples)
     session.flush()
     session.add_all([*_forecasts(samples, decisions), *_shadow_forecasts(samples, decisions)])
@@ -70,7 +71,6 @@ def _sample(
     strategy: Strategy, decision: NewDecision, schema: FeatureSchema, *, now: datetime, origin: str
 ) -> AITrainingSample:
     forecast = decision.forecast
-    low, high = forecast.interval if forecast and forecast.interval else (None, None)
     return AITrainingSample(
         decision_id=decision.decision_id,
         strategy=strategy.name,
@@ -83,8 +83,6 @@ def _sample(
         prediction_score=forecast.score if forecast else None,
         prediction_confidence=forecast.confidence if forecast else decision.confidence,
         expected_return=forecast.expected_return if forecast else None,
-        expected_return_low=low,
-        expected_return_high=high,
         model_version=decision.model_version,
         reason=decision.reason,
         explored=decision.explored,

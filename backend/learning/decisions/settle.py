@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, defer, lazyload
 
 from ai_engine import labels
 from ai_engine.types import LabelSource
+from backend.learning.decisions.intervals import hold, learned
 from backend.learning.decisions.labelling import Costs, computed, judge_plausibility, label_counterfactual
 from backend.learning.decisions.prices import HorizonPrices, Quote, markets_of
 from backend.learning.decisions.strategies import CLOSED_MARKETS, horizon_of, timeframe_of
@@ -71,6 +72,7 @@ def settle_due(
     Rows for which no price came within the span are marked unobservable; one that comes later still settles them.
     ``now`` is when the outcome is recorded, ``market_time`` where left out.
     """
+    hold(session, strategy)
     terms = Settling(strategy, costs, tuple(markets), now or market_time)
     _fill_between(session, terms, market_time - 2 * terms.timeframe, market_time)
     row, settled = AITrainingSample, 0
@@ -141,6 +143,7 @@ def settle_prices(session: Session, terms: Settling, spans: Iterable[PriceSpan])
 
 def settle_candles(session: Session, terms: Settling, spans: Iterable[PriceSpan]) -> int:
     """``settle_prices`` for newly stored candles, whose opens are reference prices too."""
+    hold(session, terms.strategy)
     told = list(spans)
     for span in told:
         _fill_between(session, terms, span.first - 2 * terms.timeframe, span.last)
@@ -201,7 +204,7 @@ def _settle(session: Session, terms: Settling, rows: Sequence[AITrainingSample],
     horizons = [row.horizon_at for row in rows]
     prices.load({row.symbol for row in rows}, min(horizons), max(horizons) + terms.timeframe)
     settled = 0
-    with counted(session, rows, terms.round_trip):
+    with counted(session, rows, terms.round_trip), learned(session, terms.strategy, rows):
         for row in rows:
             quote = prices.at_horizon(row.symbol, row.horizon_at)
             if row.price is not None and quote is not None:
