@@ -115,7 +115,9 @@ class DecisionOut(Answer):
         description="The forecast shrunk so that it is not worse than zero out of sample; a fraction."
     )
     expected_return_interval: list[float] | None = Field(
-        description="[low, high] of the return at 80 %, fractions; null where unknown."
+        description="[low, high]: four returns in five lie inside, fractions. Learned from the strategy's matured"
+        " forecasts in units of what the symbol typically moves; null without a forecast, with fewer than 60 of them,"
+        " or with fewer than 12 outcomes of the symbol."
     )
     model_version: str | None = Field(description="The version that decided; null: the cold-start rule, or the bot.")
     reason: str | None = Field(
