@@ -52,14 +52,14 @@ def test_features_are_kept_as_float32_under_their_names(bench: Any, minutes: Any
 
 def test_a_versions_forecast_is_kept_beside_the_decision_and_counted(bench: Any, minutes: Any, draft: Any) -> None:
     bench.add_version()
-    forecast = ModelForecast(0.02, 0.004, (-0.01, 0.02), 0.55)
+    forecast = ModelForecast(0.02, 0.004, None, 0.55)
     told = {"forecast": forecast, "model_version": VERSION}
 
     ids = store(bench, *(draft(f"d{i}", minutes(i), **told) for i in range(3)), draft("own", minutes(9)))
 
     sample = bench.sample("d0")
     assert (sample.prediction_score, sample.prediction_confidence, sample.expected_return) == (0.02, 0.55, 0.004)
-    assert (sample.expected_return_low, sample.expected_return_high) == (-0.01, 0.02)
+    assert (sample.volatility, sample.expected_return_low, sample.expected_return_high) == (None, None, None)
     kept = bench.database.read(
         lambda session: [
             (one.sample_id, one.version_id, one.score, one.action, one.role)
