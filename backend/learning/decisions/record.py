@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from ai_engine.types import FeatureMatrix
 from ai_engine.types import Forecast as ModelForecast
-    """Add one row a decision with its interval, and flush; its version's forecast and counter, and its shadows', too."""
+from backend.learning.decisions.decide import ShadowForecast
+from backend.learning.decisions.intervals import give_intervals
 from backend.learning.decisions.strategies import ensure_schema, horizon_of
 from backend.learning.evidence.live_metrics import on_recorded
 from backend.models import AITrainingSample, FeatureSchema, Forecast, Strategy
@@ -49,7 +50,7 @@ def record(
     now: datetime,
     origin: str = "decision",
 ) -> list[AITrainingSample]:
-    """Add one row a decision with its interval, and flush; its version's forecast and counter, and its shadows', too."""
+    """Add one row a decision with its interval, and flush; with them the forecasts and the deciding version's counter."""
     schemas: dict[tuple[str, ...], FeatureSchema] = {}
     samples = []
     for decision in decisions:
