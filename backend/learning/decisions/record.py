@@ -50,7 +50,7 @@ def record(
     now: datetime,
     origin: str = "decision",
 ) -> list[AITrainingSample]:
-    """Add one row a decision with its interval, and flush; with them the forecasts and the deciding version's counter."""
+    """Add one row a decision with its interval, and flush; with them the forecasts and the decider's counter."""
     schemas: dict[tuple[str, ...], FeatureSchema] = {}
     samples = []
     for decision in decisions:
