@@ -202,7 +202,7 @@ def test_every_code_has_its_paragraph() -> None:
 def test_pictures_are_there_and_load_nothing_from_elsewhere() -> None:
     pictures = list((ROOT / "docs" / "images").glob("*.svg"))
 
-    assert {picture.name for picture in pictures} == {"loop.svg", "first-minutes.svg", "report.svg"}
+    assert {picture.name for picture in pictures} == {"findings.svg", "loop.svg", "first-minutes.svg", "report.svg"}
     for picture in pictures:
         text = picture.read_text(encoding="utf-8").replace("http://www.w3.org/", "")
         assert re.findall(r"https?:|@import|<script|url\(", text.replace("url(#", "")) == []

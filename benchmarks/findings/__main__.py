@@ -4,7 +4,7 @@
 
 For every set of candles the nights are imitated: a training on the days before it, with the forecasts of earlier
 nights carried along, and then the days after it, which nobody had seen. Figures are printed and, with ``--json``,
-written down; ``scripts/findings.py`` makes page and picture of them.
+written down; ``benchmarks.findings.page`` makes page and picture of them.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from benchmarks.findings.summary import summarise
 
 BESIDE = Path(__file__).resolve().parents[3] / "shared" / "market-data"
 QUICK_NIGHTS = 4
+LINE = 600
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,21 @@ def main() -> None:
         "sets": [one.result() for one in waiting],
     }
     if options.json:
-        options.json.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        options.json.write_text(written(told) + "\n", encoding="utf-8")
+
+
+def written(value: Any, depth: int = 0) -> str:
+    """JSON that a person can read and compare: what fits a line stands on one."""
+    whole = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if len(whole) <= LINE or not isinstance(value, dict | list):
+        return whole
+    margin = "\n" + " " * (depth + 1)
+    if isinstance(value, dict):
+        inside = [f"{json.dumps(key)}: {written(item, depth + 1)}" for key, item in value.items()]
+    else:
+        inside = [written(item, depth + 1) for item in value]
+    first, last = "{}" if isinstance(value, dict) else "[]"
+    return first + margin + f",{margin}".join(inside) + margin[:-1] + last
 
 
 def _options() -> argparse.Namespace:

@@ -23,6 +23,7 @@ from benchmarks.findings.naive import random_split
 from benchmarks.findings.sets import DAY_MS, HORIZON_CANDLES, DataSet
 
 VALIDATION_RULE = 0.60
+BELIEVED = ("evidence", "strong_evidence")
 EVERY_NTH_NAIVE = 4
 TRADERS = ("recommended", "rule_of_60", "newest", "service")
 """Who trades what, and which columns of ``Followed.directions`` are whose."""
@@ -30,17 +31,22 @@ TRADERS = ("recommended", "rule_of_60", "newest", "service")
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """One training: its moment, the report, and what was measured beside it."""
+    """One training: its moment, the report, and what was measured beside it.
+
+    ``delayed`` is the report, after a verdict of evidence, of the same training on orders filled a candle later.
+    """
 
     at: int
     report: dict[str, Any]
     naive: dict[str, float] | None
+    delayed: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Followed:
     """Rows decided between a night and the next, in time order; arrays of shape (n,).
 
+    ``late`` is the return of an order filled a candle later than ``y`` supposes.
     ``directions`` has a row for each of ``TRADERS``: +1, -1, or 0 where that trader stays out.
     """
 
@@ -48,6 +54,7 @@ class Followed:
     ends: TimeArray
     symbols: np.ndarray[tuple[int], np.dtype[np.str_]]
     y: FloatArray
+    late: FloatArray
     scores: FloatArray
     ridge: FloatArray
     directions: FloatArray
@@ -78,7 +85,7 @@ def imitate(
         naive = random_split(seen, cost=cost) if number % EVERY_NTH_NAIVE == 0 else None
         _activate(bench, trained, known_until=int(seen.ends.max()), name=iso(from_ms(night)))
         followed = _follow(bench, seen, after, cost)
-        yield Night(night, trained.report, naive), followed
+        yield Night(night, trained.report, naive, _delayed(seen, context, trained)), followed
         tell((number + 1) / len(nights))
 
 
@@ -103,6 +110,14 @@ def part(rows: Rows, chosen: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Rows
     columns: dict[str, Any] = {name: getattr(rows, name)[index] for name in arrays}
     columns |= {name: tuple(np.asarray(getattr(rows, name))[index].tolist()) for name in words}
     return replace(rows, **columns)
+
+
+def _delayed(seen: Rows, context: TrainingContext, trained: Trained) -> dict[str, Any] | None:
+    """What is left of evidence where the price that the features ended with is no longer the price that is paid."""
+    if trained.report["verdict"] not in BELIEVED:
+        return None
+    again = pipeline.train(replace(seen, forward_returns=seen.market_returns), context)
+    return again.report if isinstance(again, Trained) else None
 
 
 def _known(matured: list[Matured], night: int) -> Matured | None:
@@ -144,6 +159,7 @@ def _follow(bench: _Bench, seen: Rows, after: Rows, cost: float) -> Followed:
         ends=after.ends,
         symbols=np.asarray(after.symbols, dtype=np.str_),
         y=after.forward_returns,
+        late=after.market_returns,
         scores=scores,
         ridge=ridge,
         directions=directions,

@@ -1,7 +1,8 @@
 """Real candles -> the rows that the service would have learned from; and the same candles with every move a coin.
 
 A row is made as ``qt warm-start`` makes it: the catalogue's features of the last 500 candles, the next candle's open as
-reference, the return up to the horizon, a row every quarter of the horizon.
+reference, the return up to the horizon, a row every quarter of the horizon. Its ``market_return`` is that of an order
+which is filled a candle later: what a bounce between bid and ask seems to earn is gone by then.
 """
 
 import hashlib
@@ -104,7 +105,7 @@ SETS = (
         tuple(f"bittrex-spot/{symbol}BTC-5m" for symbol in ("ADA", "ETH", "LTC", "TRX", "DASH")),
         "5m",
         "2018-01-12",
-        "2018-01-31",
+        "2018-01-30",
         window_days=10,
         every_days=2,
     ),
@@ -179,7 +180,7 @@ def rows_of(data: DataSet, folder: Path, cache: Path, coin: int | None = None) -
             X=stored["X"],
             feature_names=FEATURE_NAMES,
             forward_returns=y,
-            market_returns=y,
+            market_returns=stored["late"],
             label_sources=(SOURCE,) * len(y),
         )
 
@@ -194,12 +195,13 @@ def _columns(data: DataSet, candles: Mapping[str, Candles]) -> dict[str, NDArray
         "times": np.concatenate([one.times for one in parts]),
         "ends": np.concatenate([np.maximum(one.priced_at, one.times + data.terms.horizon_ms) for one in parts]),
         "X": np.concatenate([compute_history(one.candles, one.ends) for one in parts]),
-        "y": np.concatenate([_returns(one) for one in parts]),
+        "y": np.concatenate([_returns(one.references, one) for one in parts]),
+        "late": np.concatenate([_returns(one.candles.open[one.ends + 2], one) for one in parts]),
     }
 
 
-def _returns(places: Places) -> FloatArray:
-    pairs = zip(places.references.tolist(), places.prices.tolist(), strict=True)
+def _returns(entered: FloatArray, places: Places) -> FloatArray:
+    pairs = zip(entered.tolist(), places.prices.tolist(), strict=True)
     return np.array([labels.forward_return(reference, price) for reference, price in pairs], dtype=np.float64)
 
 

@@ -10,10 +10,9 @@ from ai_engine import baselines, inference, metrics, sequential
 from ai_engine.inference import Panel
 from ai_engine.types import FloatArray
 from backend.clock import from_ms, iso
-from benchmarks.findings.nights import TRADERS, Followed, Night
+from benchmarks.findings.nights import BELIEVED, TRADERS, Followed, Night
 from benchmarks.findings.sets import HORIZON_CANDLES, DataSet
 
-BELIEVED = ("evidence", "strong_evidence")
 DIGITS = 5
 
 Mask = np.ndarray[tuple[int], np.dtype[np.bool_]]
@@ -44,6 +43,7 @@ def summarise(nights: Sequence[tuple[Night, Followed]], data: DataSet, *, cost: 
         "validation_accuracy": _spread([report["validation_accuracy"] for report in reports]),
         "validation_above_60": sum((report["validation_accuracy"] or 0) > 0.6 for report in reports),
         "random_split": _naive([night.naive for night, _ in nights if night.naive]),
+        "believed_a_candle_later": sum(bool(n.delayed and n.delayed["verdict"] in BELIEVED) for n, _ in nights),
         "ridge_ahead_nights": sum(map(_ridge_ahead, reports)),
         "fresh": fresh(whole, np.ones(len(whole.y), dtype=bool), cost),
         "fresh_believed": fresh(whole, believed, cost),
@@ -60,6 +60,7 @@ def joined(parts: Sequence[Followed]) -> Followed:
         ends=np.concatenate([one.ends for one in parts]),
         symbols=np.concatenate([one.symbols for one in parts]),
         y=np.concatenate([one.y for one in parts]),
+        late=np.concatenate([one.late for one in parts]),
         scores=np.concatenate([one.scores for one in parts]),
         ridge=np.concatenate([one.ridge for one in parts]),
         directions=np.concatenate([one.directions for one in parts], axis=1),
@@ -83,6 +84,8 @@ def fresh(rows: Followed, chosen: Mask, cost: float) -> dict[str, Any] | None:
         "accuracy_all_moves": _rounded(metrics.directional_accuracy(scores, y, cost=0.0).value),
         "ridge_accuracy": _rounded(metrics.directional_accuracy(rows.ridge[chosen], y, cost=cost).value),
         "rank_ic": _rounded(metrics.rank_correlation(scores, y)),
+        "accuracy_a_candle_later": _rounded(metrics.directional_accuracy(scores, rows.late[chosen], cost=cost).value),
+        "rank_ic_a_candle_later": _rounded(metrics.rank_correlation(scores, rows.late[chosen])),
         "gross_return": _rounded(metrics.net_return_per_trade(scores, y, cost=0.0), 7),
         "net_return": _rounded(metrics.net_return_per_trade(scores, y, cost=cost), 7),
     }
@@ -129,6 +132,12 @@ def line(night: Night, followed: Followed, cost: float) -> dict[str, Any]:
         "suspected_leakage": report["suspected_leakage"],
         "e_value": _rounded(report["e_value"]),
         "random_split": night.naive and {name: _rounded(value) for name, value in night.naive.items()},
+        "delayed": night.delayed
+        and {
+            "verdict": night.delayed["verdict"],
+            "accuracy": _rounded(night.delayed["walk_forward"]["accuracy"]),
+            "p_value": _rounded(night.delayed["walk_forward"]["p_value"]),
+        },
         "fresh_accuracy": after.get("accuracy"),
         "fresh_ci95": after.get("ci95"),
         "fresh_baseline": after.get("baseline"),
