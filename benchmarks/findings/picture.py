@@ -57,9 +57,7 @@ def _legend(told: dict[str, Any]) -> Iterator[str]:
     yield f'<path d="M{x + 282} {y - 5} h22" stroke="{CONSTANT}" stroke-width="3"/>'
     yield label(x + 310, y, "always the commoner direction", 13, DIM)
     yield f'<path d="M{x + 522} {y - 5} h26" stroke="{PAYS}" stroke-width="1.5" stroke-dasharray="6 4"/>'
-    yield label(x + 554, y, "accuracy that pays the costs", 13, DIM)
-    yield f'<path d="M{x + 754} {y - 5} h26" stroke="{INK}" stroke-width="1"/>'
-    yield label(x + 786, y, "a coin, 50 %", 13, DIM)
+    yield label(x + 554, y, "accuracy that pays the costs (at the edge where it is higher)", 13, DIM)
 
 
 def _panel(one: dict[str, Any], x: int, y: int) -> Iterator[str]:

@@ -49,9 +49,7 @@ def _verdicts(real: list[dict[str, Any]]) -> str:
     nights, counts = sum(one["nights"] for one in real), _counts(real)
     said = ", ".join(f"{counts[word]} × `{word}`" for word in WORDS if counts.get(word))
     recommended = sum(one["recommended"] for one in real)
-    return (
-        f"In {nights} nights on {len(real)} sets of candles the verdict was {said}; {recommended} × `recommended`."
-    )
+    return f"In {nights} nights on {len(real)} sets of candles the verdict was {said}; {recommended} × `recommended`."
 
 
 def _fresh(real: list[dict[str, Any]]) -> str:
