@@ -195,6 +195,15 @@ class Model:
             intervals=None,
         )
 
+    def leading_features(self, count: int) -> dict[str, float]:
+        """Return the features that lessened the training error most, with their share of all gain, largest first."""
+        gains = np.zeros(len(self.feature_names))
+        for booster in self._boosters:
+            for name, gain in booster.get_score(importance_type="total_gain").items():
+                gains[int(name[1:])] += np.sum(gain)
+        order = np.argsort(-gains, kind="stable")[:count]
+        return {self.feature_names[place]: float(gains[place] / gains.sum()) for place in order if gains[place] > 0}
+
     def check_canaries(self) -> None:
         """Answer the stored canary rows again: a library that forecasts otherwise must not serve this file.
 

@@ -37,6 +37,7 @@ from backend.crontab import parse_schedule
 from backend.database import Database, explained, parsed, place_of
 from backend.errors import UnavailableError
 from backend.learning.decisions.posted import DecisionService
+from backend.learning.evidence.live_evidence import LiveEvidence
 from backend.learning.evidence.watch import WatchService
 from backend.learning.versions.activation import VersionService
 from backend.learning.versions.retrain import RetrainService, end_retrainings
@@ -47,7 +48,7 @@ from backend.logs import Redactor, configure_logging
 from backend.models import Base
 from backend.operations.delivery import Deliverer
 from backend.operations.delivery_targets import check_addresses
-from backend.scheduler import add_watch, build_scheduler
+from backend.scheduler import add_live_evidence, add_watch, build_scheduler
 from backend.setting_values import secrets_of
 from backend.settings import Settings
 from backend.trading.live import TraderLoop
@@ -152,6 +153,7 @@ def _start_jobs(context: AppContext, stack: AsyncExitStack) -> TraderLoop | None
     add_watch(
         scheduler, WatchService(context.database, context.settings, context.serving, context.schedule, context.clock)
     )
+    add_live_evidence(scheduler, LiveEvidence(context.versions, context.serving))
     scheduler.start()
     stack.callback(scheduler.shutdown, wait=False)
     if has_trader(context.settings.market):

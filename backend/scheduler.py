@@ -16,6 +16,7 @@ from backend.clock import Clock, utc_now
 from backend.crontab import Schedule, ScheduleError, latest_slot, next_slot, parse_schedule, slots_between
 from backend.database import Database
 from backend.learning.decisions.settle import settle_strategies, waiting_strategies
+from backend.learning.evidence.live_evidence import LiveEvidence, look
 from backend.learning.evidence.watch import WatchService, watch
 from backend.learning.versions.publish import undo_unsettled
 from backend.learning.versions.retrain import JOB, RetrainService, retrain
@@ -29,6 +30,7 @@ __all__ = [
     "JOB",
     "Due",
     "ScheduleError",
+    "add_live_evidence",
     "add_watch",
     "build_scheduler",
     "due_slots",
@@ -50,6 +52,8 @@ SETTLEMENT = "settlement"
 SETTLEMENT_SECONDS = 1
 WATCH = "watch"
 WATCH_SECONDS = 30
+LIVE_EVIDENCE = "live-evidence"
+LIVE_EVIDENCE_SECONDS = 60
 CAUGHT_UP = timedelta(hours=24)
 
 
@@ -116,6 +120,11 @@ def build_scheduler(context: SchedulerContext) -> BackgroundScheduler:
 def add_watch(scheduler: BackgroundScheduler, service: WatchService) -> None:
     """Look for what is to be alarmed every half minute; the first time when what is starting has had time to start."""
     scheduler.add_job(watch, "interval", seconds=WATCH_SECONDS, args=(service,), id=WATCH)
+
+
+def add_live_evidence(scheduler: BackgroundScheduler, service: LiveEvidence) -> None:
+    """Look every minute whether what an active version showed still holds."""
+    scheduler.add_job(look, "interval", seconds=LIVE_EVIDENCE_SECONDS, args=(service,), id=LIVE_EVIDENCE)
 
 
 def settle_waiting(service: RetrainService) -> None:

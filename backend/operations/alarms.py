@@ -1,5 +1,6 @@
 """Alarms as rows: open once per code and subject, closed when the cause is gone; both are told as events."""
 
+import re
 from datetime import datetime
 from typing import Any, NotRequired, TypedDict, Unpack
 
@@ -69,6 +70,19 @@ def open_alarms(session: Session, *, strategy: str | None = None, code: Code | N
     if code is not None:
         query = query.where(Alarm.code == str(code))
     return list(session.scalars(query))
+
+
+def same_words(one: str, other: str) -> bool:
+    """Whether two sentences say the same but for their figures: that these have moved on is no reason to write.
+
+    >>> same_words("Right in 40 of 80 (50.0%).", "Right in 41 of 81 (50.6%).")
+    True
+    """
+    return _wording(one) == _wording(other)
+
+
+def _wording(detail: str) -> str:
+    return re.sub(r"[0-9][0-9.,:TZ%_-]*", "#", detail)
 
 
 class Page(TypedDict):

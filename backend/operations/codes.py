@@ -26,6 +26,9 @@ class Code(StrEnum):
     RETRAINING_FAILED = "retraining_failed"
     SAME_DATA = "same_data"
     LIVE_ACCURACY_LOW = "live_accuracy_low"
+    SKILL_LOST = "skill_lost"
+    ERRORS_DRIFTED = "errors_drifted"
+    FEATURES_DRIFTED = "features_drifted"
     TRADER_STOPPED = "trader_stopped"
     MARKET_FEED_STALE = "market_feed_stale"
     CLOCK_SKEW = "clock_skew"
@@ -113,6 +116,24 @@ CATALOGUE_OF_CODES: dict[Code, Entry] = {
         "The active version's live accuracy lies below 55 %, beyond what chance explains.",
         "Go back with POST /ai/rollback, or retrain on newer outcomes and read the report before activating.",
         Severity.WARNING,
+        alarms=True,
+    ),
+    Code.SKILL_LOST: Entry(
+        "The active version's live forecasts are worse than the least that its walk-forward had shown.",
+        "Go back with POST /ai/rollback, or retrain on newer outcomes and read the report before activating.",
+        Severity.WARNING,
+        alarms=True,
+    ),
+    Code.ERRORS_DRIFTED: Entry(
+        "The active version's errors, in units of volatility, have changed.",
+        "Read under live, in GET /ai/models/{version_id}, whether its skill suffers; where it does, POST /ai/retrain.",
+        Severity.WARNING,
+        alarms=True,
+    ),
+    Code.FEATURES_DRIFTED: Entry(
+        "Features that the active version leans on differ from their own past.",
+        "Compare them with earlier ones (GET /ai/training-samples?features=true); if they are right, POST /ai/retrain.",
+        Severity.INFO,
         alarms=True,
     ),
     Code.TRADER_STOPPED: Entry(

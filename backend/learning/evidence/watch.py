@@ -4,7 +4,6 @@ Every half minute: files are looked at, then one read compares what the doctor f
 where they differ a short write finds it again and stores the difference. Several processes raise and close it once.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,7 +24,7 @@ from backend.learning.evidence.status import active_model, market_state, refused
 from backend.learning.versions.serving import Serving
 from backend.models import AIModelVersion, AITrainingSample, Alarm, Delivery, Event, Feed, JobRun, Strategy
 from backend.operations import delivery_queue, runs
-from backend.operations.alarms import close_alarm, open_alarms, raise_alarm
+from backend.operations.alarms import close_alarm, open_alarms, raise_alarm, same_words
 from backend.operations.codes import CATALOGUE_OF_CODES, Code, Severity
 from backend.settings import Settings
 
@@ -188,12 +187,8 @@ def _is_news(key: Key, alarm: Alarm | None, found: Found) -> bool:
     """Whether no alarm says it yet; that only the figures of an open one have moved on is no reason to write."""
     if alarm is None:
         return True
-    changed = alarm.severity != str(found.severity) or _wording(alarm.detail) != _wording(found.detail)
+    changed = alarm.severity != str(found.severity) or not same_words(alarm.detail, found.detail)
     return changed and key[0] not in OTHERS_WORDS
-
-
-def _wording(detail: str) -> str:
-    return re.sub(r"[0-9][0-9.,:TZ%_-]*", "#", detail)
 
 
 def _facts(session: Session, service: WatchService, name: str, files: Files | None, now: datetime) -> Facts:

@@ -42,6 +42,7 @@ class _Change:
     action: str
     reason: str | None
     force: bool = False
+    only_from: str | None = None
 
 
 def activate(service: VersionService, request: ActivationRequest) -> dict[str, Any]:
@@ -57,11 +58,17 @@ def activate(service: VersionService, request: ActivationRequest) -> dict[str, A
     return answer
 
 
-def rollback(service: VersionService, strategy: str, actor: str, reason: str | None = None) -> dict[str, Any]:
-    """Activate the version that was active before the present one; 409 ``nothing_to_roll_back``."""
+def rollback(
+    service: VersionService, strategy: str, actor: str, reason: str | None = None, *, only_from: str | None = None
+) -> dict[str, Any]:
+    """Activate the version that was active before the present one; 409 ``nothing_to_roll_back``.
+
+    ``only_from`` names the version that is to go: where another decides by now, 409 ``activation_changed``.
+    """
+    service.database.read(_check_active, strategy, only_from)
     version = service.database.read(look_up, service.database.read(_rollback_target, strategy, service.settings))
     prove(service, version)
-    change = _Change(strategy, actor, "rollback", reason)
+    change = _Change(strategy, actor, "rollback", reason, only_from=only_from)
     answer = service.database.write(_roll_back, version, change, service)
     logger.info("Rolled back to %s (strategy %s)", version.version_id, strategy)
     return answer
@@ -94,11 +101,9 @@ def _activate(session: Session, proved: AIModelVersion, change: _Change, clock: 
 
 def _roll_back(session: Session, proved: AIModelVersion, change: _Change, service: VersionService) -> dict[str, Any]:
     version = lock_and_recheck(session, proved)
+    _check_active(session, change.strategy, change.only_from)
     if _rollback_target(session, change.strategy, service.settings) != version.version_id:
-        raise ConflictError(
-            f"The active version of {change.strategy} was changed meanwhile. Look at it and try again.",
-            reason="activation_changed",
-        )
+        raise _changed_meanwhile(change.strategy)
     for entry in _history(session, change.strategy):
         if entry.version_id == version.version_id:
             break
@@ -143,6 +148,18 @@ def _version_before(history: list[Activation], current: str | None) -> str | Non
 def version_before(session: Session, strategy: str) -> str | None:
     """The version that a rollback would make decide."""
     return _version_before(_history(session, strategy), _active_id(session, strategy))
+
+
+def _check_active(session: Session, strategy: str, wanted: str | None) -> None:
+    if wanted is not None and _active_id(session, strategy) != wanted:
+        raise _changed_meanwhile(strategy)
+
+
+def _changed_meanwhile(strategy: str) -> ConflictError:
+    return ConflictError(
+        f"The active version of {strategy} was changed meanwhile. Look at it and try again.",
+        reason="activation_changed",
+    )
 
 
 def _rollback_target(session: Session, name: str, settings: Settings) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from backend.learning.evidence.doctor import learning_checks, operating_checks, running_checks
+from backend.learning.evidence.doctor import learning_checks, live_checks, operating_checks, running_checks
 from backend.learning.evidence.doctor.facts import Facts, read_facts
 from backend.learning.evidence.doctor.finding import Finding
 from backend.learning.evidence.doctor.storing import unwritable
@@ -22,6 +22,9 @@ CATALOGUE: dict[Code, Callable[[Facts], Finding | None]] = {
     Code.DELIVERY_FAILING: operating_checks.delivery_failing,
     Code.RETRAINING_FAILED: running_checks.retraining_failed,
     Code.RETRAINING_OVERDUE: running_checks.retraining_overdue,
+    Code.SKILL_LOST: live_checks.skill_lost,
+    Code.ERRORS_DRIFTED: live_checks.errors_drifted,
+    Code.FEATURES_DRIFTED: live_checks.features_drifted,
     Code.LIVE_ACCURACY_LOW: running_checks.live_accuracy_low,
     Code.NO_DECISIONS: learning_checks.no_decisions,
     Code.ONLY_HOLD: learning_checks.only_hold,

@@ -17,11 +17,13 @@ from backend.learning.evidence.doctor.readings import (
     read_decisions,
     read_live,
     read_outcomes,
+    read_skill,
 )
 from backend.learning.evidence.status import active_model, market_state
 from backend.learning.versions.serving import Serving
 from backend.models import JobRun, Strategy
 from backend.operations import runs
+from backend.operations.codes import Code
 from backend.settings import Settings
 
 __all__ = ["RECENT", "Decisions", "Facts", "Outcomes", "Terms", "read_facts"]
@@ -41,7 +43,8 @@ class Facts:
     """Everything a finding may rest on.
 
     ``damaged`` says what is wrong with the files of the active version and of the one a rollback would go to,
-    ``alarms`` what the open alarms of the strategy say, by code, and ``unwritable`` why nothing can be stored.
+    ``alarms`` what the open alarms of the strategy say, by code, ``skill`` the figures where one says that it is lost,
+    and ``unwritable`` why nothing can be stored.
     """
 
     strategy: str
@@ -59,6 +62,7 @@ class Facts:
     live: dict[str, Any] | None
     market: dict[str, Any]
     alarms: dict[str, tuple[str, ...]]
+    skill: dict[str, Any] | None = None
     unwritable: str | None = None
 
 
@@ -88,5 +92,6 @@ def read_facts(
         damaged=read_damaged(session, strategy, serving),
         live=read_live(session, strategy),
         market=market_state(session, strategy, now),
-        alarms=read_alarms(session, strategy),
+        alarms=(alarms := read_alarms(session, strategy)),
+        skill=read_skill(session, strategy, settings) if Code.SKILL_LOST in alarms else None,
     )

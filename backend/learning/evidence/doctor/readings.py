@@ -12,9 +12,11 @@ from sqlalchemy.orm import Session
 
 from ai_engine.features.catalogue import SCHEMA_HASH
 from backend.learning.decisions.strategies import horizon_of
+from backend.learning.evidence.skill import skill_of
 from backend.learning.versions.activation import version_before
 from backend.learning.versions.serving import Serving
 from backend.models import AIModelVersion, AITrainingSample, Alarm, Strategy
+from backend.settings import Settings
 
 Sample = AITrainingSample
 
@@ -130,9 +132,7 @@ def read_damaged(session: Session, strategy: str, serving: Serving) -> dict[str,
 
 def read_live(session: Session, strategy: str) -> dict[str, Any] | None:
     """The active version's matured forecasts, and the version that a rollback would go to."""
-    version = session.scalars(
-        select(AIModelVersion).where(AIModelVersion.strategy == strategy, AIModelVersion.is_active)
-    ).one_or_none()
+    version = _active(session, strategy)
     if version is None:
         return None
     return {
@@ -143,6 +143,17 @@ def read_live(session: Session, strategy: str) -> dict[str, Any] | None:
         "live_accuracy": version.live_accuracy,
         "windows": _windows(session, version),
     }
+
+
+def read_skill(session: Session, strategy: str, settings: Settings) -> dict[str, Any] | None:
+    """What speaks against the active version."""
+    version = _active(session, strategy)
+    return skill_of(session, version, settings).as_dict() if version else None
+
+
+def _active(session: Session, strategy: str) -> AIModelVersion | None:
+    row = AIModelVersion
+    return session.scalars(select(row).where(row.strategy == strategy, row.is_active)).one_or_none()
 
 
 def _windows(session: Session, version: AIModelVersion) -> int:

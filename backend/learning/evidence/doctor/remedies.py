@@ -38,6 +38,21 @@ def trade_more(facts: Facts) -> str:
     return learn(facts)
 
 
+def way_back(facts: Facts, previous: str | None) -> str:
+    """What takes a version that fails out of service."""
+    if previous is None:
+        return f"Let no version decide until a better one is trained: {qt(facts, 'deactivate')}."
+    return f"Go back to {previous}: {qt(facts, 'rollback')}; or let no version decide: {qt(facts, 'deactivate')}."
+
+
+def learn_anew(facts: Facts) -> str:
+    """What comes after it is out of service."""
+    return (
+        f"Then train on newer outcomes and read the report before you activate: {qt(facts, 'retrain')}. Where that is"
+        " no better either, the features know too little: give it others."
+    )
+
+
 def make_again(facts: Facts, version_id: str) -> str:
     """A version's file back in its place, byte for byte, from the rows that it was made of."""
     file = facts.settings.model_dir / f"xgb_model_{version_id}.pkl"

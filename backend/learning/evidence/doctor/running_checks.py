@@ -8,7 +8,7 @@ from backend.clock import iso
 from backend.crontab import Schedule, latest_slot
 from backend.learning.evidence.doctor.facts import Facts
 from backend.learning.evidence.doctor.finding import Finding
-from backend.learning.evidence.doctor.remedies import RESTART, make_again, qt
+from backend.learning.evidence.doctor.remedies import RESTART, learn_anew, make_again, qt, way_back
 from backend.learning.evidence.status import refused
 from backend.operations.codes import Code, Severity
 
@@ -98,9 +98,7 @@ def live_accuracy_low(facts: Facts) -> Finding | None:
         f" ({accuracy:.1%}), worth about {independent} independent ones; even the upper end of their 95 % interval,"
         f" {high:.1%}, lies below {LOW_ACCURACY:.0%}.",
         {**live, "accuracy": accuracy, "ci95": [low, high]},
-        f"Go back to {live['previous']}: {qt(facts, 'rollback')}."
-        if live.get("previous")
-        else f"Let no version decide until a better one is trained: {qt(facts, 'deactivate')}.",
+        f"{way_back(facts, live.get('previous'))} {learn_anew(facts)}",
     )
 
 

@@ -1,0 +1,95 @@
+"""Whether the skill that a version showed at its training is lost: its live forecasts against its own walk-forward."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from ai_engine.sequential import ENOUGH
+from ai_engine.skill import COIN, NO_DOUBT, Doubt, Live, bound_of, doubt, expected_delay
+from backend.clock import from_ms, iso
+from backend.learning.evidence.since_activation import LiveRows, read_live_rows
+from backend.models import AIModelVersion
+from backend.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Skill:
+    """What a version must keep, how its live forecasts did, and what speaks against it.
+
+    ``bound`` is the lower end of its walk-forward's interval, at least 0.5; None where it never showed skill.
+    """
+
+    version_id: str
+    shown: float | None
+    bound: float | None
+    outcomes: int
+    hits: int
+    doubt: Doubt
+
+    @property
+    def lost(self) -> bool:
+        """Whether the evidence was ever enough."""
+        return self.doubt.alarmed_at is not None
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-safe, with one sentence."""
+        known, alarmed_at = self.bound is not None, self.doubt.alarmed_at
+        return {
+            "lost": self.lost if known else None,
+            "walk_forward_accuracy": self.shown,
+            "bound": self.bound,
+            "outcomes": self.outcomes,
+            "hits": self.hits,
+            "accuracy": self.hits / self.outcomes if self.outcomes else None,
+            "rounds": self.doubt.rounds,
+            "phases": self.doubt.phases,
+            "e_value": self.doubt.e_value if known else None,
+            "largest_e_value": self.doubt.largest if known else None,
+            "enough": ENOUGH,
+            "alarmed_at": iso(from_ms(alarmed_at)) if alarmed_at is not None else None,
+            "expected_delay": self._delay(1.0 - self.shown) if self.shown is not None else None,
+            "expected_delay_to_a_coin": self._delay(COIN),
+            "sentence": self.sentence(),
+        }
+
+    def sentence(self) -> str:
+        """One plain sentence or two, with the numbers."""
+        if self.bound is None or self.shown is None:
+            return "It never showed skill in its walk-forward, so there is none to lose."
+        kept = f"Its walk-forward had {self.shown:.1%}, at least {self.bound:.1%} by its interval"
+        seen = f"right in {self.hits} of {self.outcomes} live forecasts that moved more than the costs"
+        if self.lost:
+            return (
+                f"{kept}; live it was {seen}, and the evidence that it fell below that reached"
+                f" {self.doubt.largest:.4g} ({ENOUGH:g} is enough)."
+            )
+        return f"{kept}; live it was {seen}. {self._patience()}"
+
+    def _patience(self) -> str:
+        """How much speaks against it, and how long it would take to see what may happen."""
+        now = f"What speaks against it is {self.doubt.e_value:.2g} ({ENOUGH:g} is enough)."
+        flip = self._delay(1.0 - (self.shown or COIN))
+        coin = self._delay(COIN)
+        fall = f"one to {1.0 - (self.shown or COIN):.0%} in about {flip:,} outcomes without overlap" if flip else ""
+        slow = f"a fall to a coin's 50% in about {coin:,}" if coin else "a fall to a coin's 50% not at all"
+        return f"{now} {slow[0].upper()}{slow[1:]} would be seen{f', {fall}' if fall else ''}."
+
+    def _delay(self, rate: float) -> int | None:
+        return expected_delay(self.bound, rate) if self.bound is not None else None
+
+
+def skill_of(session: Session, version: AIModelVersion, settings: Settings) -> Skill:
+    """What speaks against the version since its latest activation, at the costs of these settings."""
+    return judge_skill(version, read_live_rows(session, version), settings.cost)
+
+
+def judge_skill(version: AIModelVersion, rows: LiveRows, cost: float) -> Skill:
+    """The same from rows that were read; a score of 0 has no direction and is a miss."""
+    walk_forward = version.report.get("walk_forward") or {}
+    bound = bound_of(walk_forward)
+    scored = rows.part((np.abs(rows.forward_returns) > cost) & ~np.isnan(rows.scores))
+    hits = (scored.scores * scored.forward_returns > 0).astype(np.float64)
+    found = doubt(Live(scored.times, scored.ends, hits), bound=bound) if bound is not None else NO_DOUBT
+    return Skill(version.version_id, walk_forward.get("accuracy"), bound, len(hits), int(hits.sum()), found)
