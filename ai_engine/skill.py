@@ -92,7 +92,7 @@ def doubt(live: Live, *, bound: float, enough: float = ENOUGH) -> Doubt:
     hundred rounds those who start near its end still hold enough, where a bettor from the beginning is ruined.
 
     Windows that overlap: rounds are dealt out to phases without overlap (``sequential.phases``) and the phases' wealths
-    averaged over those that have begun, as Henzi and Ziegel, Valid sequential inference on probability forecast
+    averaged over those with a settled bet, as Henzi and Ziegel, Valid sequential inference on probability forecast
     performance (2022); a round counts from when its last window has closed. Theirs holds for one look whose open
     windows are waited for; that the running maximum of the average keeps 5 % as well is measured by
     ``benchmarks/skill_lost.py``.
@@ -109,7 +109,7 @@ def doubt(live: Live, *, bound: float, enough: float = ENOUGH) -> Doubt:
         return NO_DOUBT
     payoffs, starts, ends = _rounds(live, bound)
     phase = phases(starts, ends)
-    moments, wealth = _wealth(payoffs, starts, ends, phase)
+    moments, wealth = _wealth(payoffs, ends, phase)
     largest = int(np.argmax(wealth))
     alarmed = np.flatnonzero(wealth >= enough)
     return Doubt(
@@ -129,17 +129,17 @@ def _rounds(live: Live, bound: float) -> tuple[FloatArray, TimeArray, TimeArray]
     return bound - hits, starts, ends
 
 
-def _wealth(payoffs: FloatArray, starts: TimeArray, ends: TimeArray, phase: IndexArray) -> tuple[TimeArray, FloatArray]:
-    """The moments at which windows closed, and the mean wealth of the phases begun by then."""
+def _wealth(payoffs: FloatArray, ends: TimeArray, phase: IndexArray) -> tuple[TimeArray, FloatArray]:
+    """The moments at which windows closed, and the mean wealth of the phases with a settled bet by then."""
     moments = np.unique(ends)
-    total, begun = np.zeros(len(moments)), np.zeros(len(moments))
+    total, settled = np.zeros(len(moments)), np.zeros(len(moments))
     for number in range(int(phase.max()) + 1):
         mine = phase == number
         path = np.concatenate(([1.0], np.exp(np.minimum(_log_wealth(payoffs[mine]), MOST_LOG_WEALTH))))
-        there = moments >= starts[mine][0]
+        there = moments >= ends[mine][0]
         total += there * path[np.searchsorted(ends[mine], moments, side="right")]
-        begun += there
-    return moments, total / begun
+        settled += there
+    return moments, total / settled
 
 
 def _log_wealth(payoffs: FloatArray) -> FloatArray:

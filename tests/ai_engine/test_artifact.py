@@ -194,3 +194,18 @@ def test_no_rows_give_no_forecasts(blob: bytes) -> None:
 def test_a_manifest_of_anything_but_plain_values_is_refused(content: Content) -> None:
     with pytest.raises(TypeError, match="plain builtins"):
         pack(replace(content, manifest={"when": object()}))
+
+
+def test_the_leading_features_are_those_that_the_outcome_follows(blob: bytes) -> None:
+    leading = load(blob).leading_features(2)
+
+    assert next(iter(leading)) == "alpha"
+    assert len(leading) == 2
+    assert 1.0 >= leading["alpha"] > 0.5
+    assert sum(load(blob).leading_features(10).values()) == pytest.approx(1.0)
+
+
+def test_a_model_that_only_ever_says_one_number_has_no_leading_feature(content: Content) -> None:
+    flat = recipes.fit(X, np.full(80, 0.01), np.ones(80), recipes.for_rows(80, seed=1))
+
+    assert load(pack(replace(content, fitted=flat))).leading_features(10) == {}

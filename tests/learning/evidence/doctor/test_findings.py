@@ -101,6 +101,9 @@ PROVOKED: list[tuple[Code, dict[str, Any]]] = [
     (Code.RETRAINING_FAILED, {"last_run": failed("training_failed")}),
     (Code.SAME_DATA, {"last_run": failed("no_new_samples", "skipped")}),
     (Code.LIVE_ACCURACY_LOW, {"live__correct": 44}),
+    (Code.SKILL_LOST, {"alarms": {"skill_lost": ("v1 has lost the skill it showed.",)}, "skill": {"lost": True}}),
+    (Code.ERRORS_DRIFTED, {"alarms": {"errors_drifted": ("v1: Its errors grew from 1.0 to 2.0.",)}}),
+    (Code.FEATURES_DRIFTED, {"alarms": {"features_drifted": ("v1: rsi lies farther from the rest.",)}}),
     (Code.MARKET_FEED_STALE, {"market__state": "stale"}),
     (Code.TRADER_STOPPED, refused()),
     (Code.CLOCK_SKEW, {"market__market_time": NOW + timedelta(seconds=61)}),
@@ -137,6 +140,9 @@ NOT_YET: list[tuple[Code, dict[str, Any]]] = [
     (Code.LIVE_ACCURACY_LOW, {"live__correct": 30, "live__windows": 4}),
     (Code.LIVE_ACCURACY_LOW, {"live__correct": 30, "live__windows": 0}),
     (Code.LIVE_ACCURACY_LOW, {"live": None}),
+    (Code.SKILL_LOST, {"alarms": {"errors_drifted": ("v1: Its errors grew.",)}}),
+    (Code.ERRORS_DRIFTED, {"alarms": {"skill_lost": ("v1 has lost its skill.",)}}),
+    (Code.FEATURES_DRIFTED, {"alarms": {"errors_drifted": ("v1: Its errors grew.",)}}),
     (Code.TRADER_STOPPED, refused() | {"market__detail": None}),
     (Code.TRADER_STOPPED, refused() | {"market__detail": STOPPED}),
     (Code.TRADER_STOPPED, refused() | {"market__state": "stale"}),
@@ -457,10 +463,25 @@ def test_a_failed_retraining_is_mended_where_its_reason_lies(facts: Facts, reaso
 def test_lost_skill_has_a_way_back_even_where_nothing_came_before(
     facts: Facts, previous: str | None, said: str
 ) -> None:
-    finding = found(changed(facts, live__correct=30, live__previous=previous), Code.LIVE_ACCURACY_LOW)
+    low = found(changed(facts, live__correct=30, live__previous=previous), Code.LIVE_ACCURACY_LOW)
+    alarmed = changed(facts, live__previous=previous, alarms={"skill_lost": ("v1 has lost the skill it showed.",)})
+    lost = found(alarmed, Code.SKILL_LOST)
+
+    for finding in (low, lost):
+        assert finding is not None
+        assert said in finding.remedy
+        assert "qt deactivate" in finding.remedy
+        assert "qt retrain" in finding.remedy
+        assert "features" in finding.remedy
+
+
+@pytest.mark.parametrize(("word", "severity"), [("grew", Severity.WARNING), ("shrank", Severity.INFO)])
+def test_only_errors_that_grew_are_a_warning(facts: Facts, word: str, severity: Severity) -> None:
+    told = changed(facts, alarms={"errors_drifted": (f"v1: Its errors in units of volatility {word} from 1 to 2.",)})
+    finding = found(told, Code.ERRORS_DRIFTED)
 
     assert finding is not None
-    assert said in finding.remedy
+    assert finding.severity is severity
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
@@ -18,6 +19,7 @@ from backend.database import Database
 from backend.learning.decisions.imports import import_samples
 from backend.learning.decisions.settle import settle_due
 from backend.learning.decisions.strategies import find_strategy
+from backend.learning.evidence import drift
 from backend.learning.evidence.doctor import diagnose, read_facts, unwritable
 from backend.learning.evidence.watch import WatchService, watch
 from backend.learning.versions.activation import ActivationRequest, VersionService, activate
@@ -27,11 +29,13 @@ from backend.learning.versions.serving import Serving
 from backend.learning.versions.store import ArtifactStore
 from backend.learning.versions.trainer import InProcessTrainer, TrainingFailedError
 from backend.market.feed import FeedUnavailableError
+from backend.models import AIModelVersion
 from backend.operations.codes import Code, News
 from backend.operations.delivery import Deliverer
 from backend.operations.events import tell
 from backend.settings import Settings
 from tests.learning.decisions.conftest import T0, Bench
+from tests.learning.evidence.live import LiveHouse
 from tests.postgres import free_port
 from tests.scenarios.test_deadlock import STRATEGY as DEADLOCKED
 from tests.trading.conftest import desks_in
@@ -256,6 +260,66 @@ def test_a_version_that_was_wrong_two_times_in_three(clinic: Clinic, bench: Benc
     assert (found["evidence"]["judged"], found["evidence"]["correct"]) == (63, 21)
     assert found["evidence"]["ci95"][1] < 0.55
     assert "qt deactivate" in found["remedy"]
+
+
+@pytest.fixture
+def living(database: Database, settings: Settings, now: datetime) -> LiveHouse:
+    """Two versions that were activated one after the other, and what the second decided."""
+    store = ArtifactStore(settings.model_dir)
+    house = LiveHouse(database, replace(settings, strategy="bot"), store, Serving(store), now)
+    for version_id in house.train_two():
+        house.activate(version_id)
+    return house
+
+
+def diagnosed(living: LiveHouse) -> dict[str, dict[str, Any]]:
+    """What the doctor finds after a look at the live evidence."""
+    living.look(anew=True)
+    return Clinic(living.database, living.settings, living.time).findings("bot")
+
+
+@provokes(Code.SKILL_LOST)
+def test_a_version_whose_direction_turned(living: LiveHouse) -> None:
+    active = str(living.active())
+    living.decide(active, [True, True, False] * 20)
+    assert "skill_lost" not in diagnosed(living)
+    living.decide(active, [False] * 60)
+
+    found = diagnosed(living)["skill_lost"]
+
+    assert found["severity"] == "warning"
+    assert (found["evidence"]["hits"], found["evidence"]["outcomes"], found["evidence"]["bound"]) == (40, 120, 0.56)
+    assert found["remedy"].startswith("Go back to v")
+    living.activate(next(row.version_id for row in living.rows(AIModelVersion) if row.version_id != active))
+    assert "skill_lost" not in diagnosed(living)
+
+
+@provokes(Code.ERRORS_DRIFTED)
+def test_a_market_that_moves_more_than_its_volatility_said(living: LiveHouse) -> None:
+    active = str(living.active())
+    living.decide(active, [True, False] * 60, volatility=0.01)
+    assert "errors_drifted" not in diagnosed(living)
+    living.decide(active, [True, False] * 30, volatility=0.002)
+
+    found = diagnosed(living)["errors_drifted"]
+
+    assert found["severity"] == "warning"
+    assert "grew from 1.00 to" in found["explanation"]
+
+
+@provokes(Code.FEATURES_DRIFTED)
+def test_a_bot_one_of_whose_indicators_changed_its_unit(living: LiveHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drift, "WINDOW", 5)
+    monkeypatch.setattr(drift, "ROWS", 1_000)
+    active = str(living.active())
+    living.decide(active, [True] * 995)
+    assert "features_drifted" not in diagnosed(living)
+    living.decide(active, [True] * 5, features_blob=np.full(3, 20.0, dtype="<f4").tobytes())
+
+    found = diagnosed(living)["features_drifted"]
+
+    assert found["severity"] == "info"
+    assert "atr" in found["explanation"]
 
 
 @provokes(Code.ARTIFACT_CORRUPT)
