@@ -70,11 +70,11 @@ class Skill:
     def _patience(self) -> str:
         """How much speaks against it, and how long it would take to see what may happen."""
         now = f"What speaks against it is {self.doubt.e_value:.2g} ({ENOUGH:g} is enough)."
-        flip = self._delay(1.0 - (self.shown or COIN))
-        coin = self._delay(COIN)
-        fall = f"one to {1.0 - (self.shown or COIN):.0%} in about {flip:,} outcomes without overlap" if flip else ""
-        slow = f"a fall to a coin's 50% in about {coin:,}" if coin else "a fall to a coin's 50% not at all"
-        return f"{now} {slow[0].upper()}{slow[1:]} would be seen{f', {fall}' if fall else ''}."
+        turned = 1.0 - (self.shown or COIN)
+        flip, coin = self._delay(turned), self._delay(COIN)
+        seen = f"would be seen in about {coin:,} further ones" if coin else "would not be seen"
+        fall = f", one to {turned:.0%} in about {flip:,}" if flip else ""
+        return f"{now} A fall to a coin's 50% {seen}{fall} (outcomes without overlap)."
 
     def _delay(self, rate: float) -> int | None:
         return expected_delay(self.bound, rate) if self.bound is not None else None

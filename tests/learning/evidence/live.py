@@ -50,7 +50,8 @@ class LiveHouse(House):
     def change_reports(self, **walk_forward: Any) -> None:
         def change(session: Session) -> None:
             for version in session.scalars(select(AIModelVersion)):
-                version.report = {**version.report, "walk_forward": {**SHOWN, **walk_forward}}
+                shown = {**version.report["walk_forward"], **SHOWN, **walk_forward}
+                version.report = {**version.report, "walk_forward": shown}
 
         self.database.write(change)
 
