@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from backend.database import Database
 from backend.learning.evidence import drift
 from backend.learning.evidence.drift import drift_of
-from backend.learning.evidence.live_rows import LiveRows, read_live_rows
+from backend.learning.evidence.since_activation import LiveRows, read_live_rows
 from backend.learning.evidence.skill import skill_of
 from backend.learning.versions.find import find_version
 from backend.learning.versions.serving import Serving
