@@ -191,7 +191,7 @@ def student_quantile(degrees: int) -> float:
     return z + first / n + second / n**2 + third / n**3 + fourth / n**4
 
 
-def wilson(hits: int, scored: int) -> Interval:
+def wilson(hits: float, scored: float) -> Interval:
     """Return Wilson's 95 % interval of a share; only for outcomes that are independent.
 
     Examples

@@ -26,6 +26,7 @@ from backend.api import (
     problems,
     retraining,
     samples,
+    self_audit,
     strategies,
 )
 from backend.api.auth import Authentication, Tokens, WrongTokenThrottle
@@ -37,7 +38,9 @@ from backend.crontab import parse_schedule
 from backend.database import Database, explained, parsed, place_of
 from backend.errors import UnavailableError
 from backend.learning.decisions.posted import DecisionService
+from backend.learning.evidence.auditor import Auditor, SubprocessAuditor
 from backend.learning.evidence.live_evidence import LiveEvidence
+from backend.learning.evidence.self_audit import AuditService
 from backend.learning.evidence.watch import WatchService
 from backend.learning.versions.activation import VersionService
 from backend.learning.versions.retrain import RetrainService, end_retrainings
@@ -48,7 +51,7 @@ from backend.logs import Redactor, configure_logging
 from backend.models import Base
 from backend.operations.delivery import Deliverer
 from backend.operations.delivery_targets import check_addresses
-from backend.scheduler import add_live_evidence, add_watch, build_scheduler
+from backend.scheduler import add_live_evidence, add_self_audits, add_watch, build_scheduler
 from backend.setting_values import secrets_of
 from backend.settings import Settings
 from backend.trading.live import TraderLoop
@@ -66,6 +69,7 @@ ROUTERS = (
     samples.router,
     samples.imports,
     retraining.router,
+    self_audit.router,
     models.router,
     compare.router,
     strategies.router,
@@ -85,12 +89,13 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         configure_logging(settings.log_format, redactor)
         async with AsyncExitStack() as stack:
-            trainer = SubprocessTrainer()
-            context = await run_sync(_open, settings, trainer, clock)
+            trainer, auditor = SubprocessTrainer(), SubprocessAuditor()
+            context = await run_sync(_open, settings, trainer, auditor, clock)
             stack.callback(context.database.close)
             app.state.context = context
             stack.push_async_callback(_in_thread, partial(end_retrainings, context.retraining))
             stack.callback(trainer.close)
+            stack.callback(auditor.close)
             await _start_delivery(context, stack)
             app.state.trader = _start_jobs(context, stack)
             _warm_up(stack)
@@ -114,7 +119,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> FastAPI:
     return app
 
 
-def _open(settings: Settings, trainer: Trainer, clock: Clock) -> AppContext:
+def _open(settings: Settings, trainer: Trainer, auditor: Auditor, clock: Clock) -> AppContext:
     store = ArtifactStore(settings.model_dir)
     store.prepare()
     database = Database(settings.database_url)
@@ -133,6 +138,7 @@ def _open(settings: Settings, trainer: Trainer, clock: Clock) -> AppContext:
         trainer=trainer,
         schedule=parse_schedule(settings.ai_retrain_schedule) if settings.ai_retraining_enabled else None,
         retraining=RetrainService(database, settings, store, trainer, clock),
+        auditing=AuditService(database, settings, auditor, clock),
         versions=VersionService(database, settings, store, clock),
         decisions=DecisionService(database, settings, serving, clock),
         clock=clock,
@@ -154,6 +160,7 @@ def _start_jobs(context: AppContext, stack: AsyncExitStack) -> TraderLoop | None
         scheduler, WatchService(context.database, context.settings, context.serving, context.schedule, context.clock)
     )
     add_live_evidence(scheduler, LiveEvidence(context.versions, context.serving))
+    add_self_audits(scheduler, context.auditing)
     scheduler.start()
     stack.callback(scheduler.shutdown, wait=False)
     if has_trader(context.settings.market):

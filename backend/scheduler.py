@@ -17,6 +17,8 @@ from backend.crontab import Schedule, ScheduleError, latest_slot, next_slot, par
 from backend.database import Database
 from backend.learning.decisions.settle import settle_strategies, waiting_strategies
 from backend.learning.evidence.live_evidence import LiveEvidence, look
+from backend.learning.evidence.self_audit import AuditService
+from backend.learning.evidence.self_audit_state import audit_due
 from backend.learning.evidence.watch import WatchService, watch
 from backend.learning.versions.publish import undo_unsettled
 from backend.learning.versions.retrain import JOB, RetrainService, retrain
@@ -31,6 +33,7 @@ __all__ = [
     "Due",
     "ScheduleError",
     "add_live_evidence",
+    "add_self_audits",
     "add_watch",
     "build_scheduler",
     "due_slots",
@@ -54,6 +57,7 @@ WATCH = "watch"
 WATCH_SECONDS = 30
 LIVE_EVIDENCE = "live-evidence"
 LIVE_EVIDENCE_SECONDS = 60
+SELF_AUDIT_SECONDS = 60
 CAUGHT_UP = timedelta(hours=24)
 
 
@@ -125,6 +129,11 @@ def add_watch(scheduler: BackgroundScheduler, service: WatchService) -> None:
 def add_live_evidence(scheduler: BackgroundScheduler, service: LiveEvidence) -> None:
     """Look every minute whether what an active version showed still holds."""
     scheduler.add_job(look, "interval", seconds=LIVE_EVIDENCE_SECONDS, args=(service,), id=LIVE_EVIDENCE)
+
+
+def add_self_audits(scheduler: BackgroundScheduler, service: AuditService) -> None:
+    """Look every minute which weekly self-audit is due; each runs in a thread of its own, one at a time."""
+    scheduler.add_job(audit_due, "interval", seconds=SELF_AUDIT_SECONDS, args=(service,), id=runs.SELF_AUDIT)
 
 
 def settle_waiting(service: RetrainService) -> None:

@@ -89,7 +89,7 @@ def _slow_calls(project: Project, module: Module, function: Function, seen: set[
 # --- What is passed as an argument ---
 
 # The trainer hands the environment on to its child, without the settings.
-READS_ENVIRONMENT = {"backend/settings.py", "backend/system.py", "backend/learning/versions/trainer.py"}
+READS_ENVIRONMENT = {"backend/settings.py", "backend/system.py", "backend/learning/versions/children.py"}
 TELLS_TIME = {"backend/clock.py"}
 ASSEMBLES = ("backend/main.py", "backend/scheduler.py", "backend/cli/", "backend/migrations.py", "backend/database.py")
 ASSEMBLED = {"Database", "Serving", "ArtifactStore", "SubprocessTrainer", "create_engine", "open_engine"}

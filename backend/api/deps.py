@@ -11,6 +11,7 @@ from backend.clock import Clock
 from backend.crontab import Schedule
 from backend.database import Database
 from backend.learning.decisions.posted import DecisionService
+from backend.learning.evidence.self_audit import AuditService
 from backend.learning.versions.activation import VersionService
 from backend.learning.versions.retrain import RetrainService
 from backend.learning.versions.serving import Serving
@@ -35,6 +36,7 @@ class AppContext:
     trainer: Trainer
     schedule: Schedule | None
     retraining: RetrainService
+    auditing: AuditService
     versions: VersionService
     decisions: DecisionService
     clock: Clock

@@ -8,6 +8,8 @@ from backend import migrations
 from backend.clock import Clock, utc_now
 from backend.database import Database, explained
 from backend.errors import UnavailableError
+from backend.learning.evidence.auditor import SubprocessAuditor
+from backend.learning.evidence.self_audit import AuditService
 from backend.learning.versions.activation import VersionService
 from backend.learning.versions.retrain import RetrainService
 from backend.learning.versions.serving import Serving
@@ -27,6 +29,7 @@ class Assembly:
     store: ArtifactStore
     serving: Serving
     trainer: SubprocessTrainer
+    auditor: SubprocessAuditor
     clock: Clock
 
     @property
@@ -39,6 +42,11 @@ class Assembly:
         """What a retraining needs."""
         return RetrainService(self.database, self.settings, self.store, self.trainer, self.clock)
 
+    @property
+    def auditing(self) -> AuditService:
+        """What a self-audit needs."""
+        return AuditService(self.database, self.settings, self.auditor, self.clock)
+
 
 @contextmanager
 def assembled() -> Iterator[Assembly]:
@@ -49,11 +57,12 @@ def assembled() -> Iterator[Assembly]:
             "The database does not exist yet or has not been brought up to date. Run: qt migrate",
             reason="database_not_migrated",
         )
-    database, trainer = Database(settings.database_url), SubprocessTrainer()
+    database, trainer, auditor = Database(settings.database_url), SubprocessTrainer(), SubprocessAuditor()
     store = ArtifactStore(settings.model_dir)
     try:
         with explained(settings.database_url):
-            yield Assembly(settings, database, store, Serving(store), trainer, utc_now)
+            yield Assembly(settings, database, store, Serving(store), trainer, auditor, utc_now)
     finally:
         trainer.close()
+        auditor.close()
         database.close()

@@ -35,6 +35,11 @@ COMMANDS = {
     "doctor": Entry("doctor", "doctor", "What is wrong with this installation, why, and what to do."),
     "alarms": Entry("alarms", "alarms", "What is wrong now or was, what was told to whom, and a test message."),
     "retrain": Entry("versions", "retrain", "Train a version now; it stays inactive until you activate it."),
+    "self-audit": Entry(
+        "self_audit",
+        "self_audit",
+        "How often this installation finds skill where there is none, and where there is some.",
+    ),
     "models": Entry("versions", "models", "Versions, newest first."),
     "model": Entry("versions", "model", "All of one version: report, lineage, live figures, activations.", 1),
     "activate": Entry("versions", "activate", "Let a version decide from the next decision on.", 1),

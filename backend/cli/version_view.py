@@ -18,6 +18,8 @@ def show_version(told: Mapping[str, Any]) -> None:
     print(f"Verdict: {told['verdict']}. {MEANING[told['verdict']]}")
     if not told["recommended"]:
         say(f"Not recommended: {'; '.join(report.get('recommendation_reasons') or ['no reason is recorded'])}.")
+    if report.get("self_audit"):
+        say(report["self_audit"]["sentence"])
     if _walked(report):
         print("\nOver five periods, each forecast by what was known before it: what the verdict rests on")
         print_rows(_table(_periods(report, report["walk_forward"])), NUMBERS, "")

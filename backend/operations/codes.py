@@ -25,6 +25,7 @@ class Code(StrEnum):
     RETRAINING_OVERDUE = "retraining_overdue"
     RETRAINING_FAILED = "retraining_failed"
     SAME_DATA = "same_data"
+    SELF_AUDIT_FAILED = "self_audit_failed"
     LIVE_ACCURACY_LOW = "live_accuracy_low"
     SKILL_LOST = "skill_lost"
     ERRORS_DRIFTED = "errors_drifted"
@@ -111,6 +112,12 @@ CATALOGUE_OF_CODES: dict[Code, Entry] = {
         "The last retraining found the data of an earlier version unchanged.",
         "Wait for new outcomes; GET /ai/status shows under retraining how many are missing.",
         Severity.INFO,
+    ),
+    Code.SELF_AUDIT_FAILED: Entry(
+        "On this installation's own data the pipeline finds skill where there is none, so no verdict can be trusted.",
+        "Activate nothing new; read GET /ai/self-audit, update or reinstall the program, then run qt self-audit.",
+        Severity.ERROR,
+        alarms=True,
     ),
     Code.LIVE_ACCURACY_LOW: Entry(
         "The active version's live accuracy lies below 55 %, beyond what chance explains.",

@@ -17,6 +17,7 @@ from backend.models import JobRun
 from backend.operations import leases
 from backend.operations.paging import before_id, page_of
 
+RETRAINING, SELF_AUDIT = "ai-retraining", "self-audit"
 RESTARTED_AFTER = timedelta(seconds=8)
 UNREACHABLE_AFTER = timedelta(seconds=60)
 
@@ -34,10 +35,12 @@ class NewRun:
 class RunInProgressError(ConflictError):
     """The job already runs for this strategy."""
 
-    def __init__(self, strategy: str, run_id: str | None) -> None:
+    def __init__(self, strategy: str, run_id: str | None, job: str = RETRAINING) -> None:
+        audit = job == SELF_AUDIT
+        what, where = ("self-audit", "self-audit") if audit else ("retraining", f"retraining-runs/{run_id}")
         super().__init__(
-            f"A retraining of {strategy} is running. Wait for it: GET /ai/retraining-runs/{run_id}.",
-            reason="retraining_in_progress",
+            f"A {what} of {strategy} is running. Wait for it: GET /ai/{where}.",
+            reason="self_audit_in_progress" if audit else "retraining_in_progress",
             run_id=run_id,
         )
 
@@ -61,7 +64,7 @@ def start(session: Session, new: NewRun, now: datetime) -> str:
     close_lost(session, now)
     running = session.scalars(_running(new.job, new.strategy)).one_or_none()
     if running is not None:
-        raise RunInProgressError(new.strategy, running.run_id)
+        raise RunInProgressError(new.strategy, running.run_id, new.job)
     run = _of_slot(session, new) if new.slot else None
     if run is None:
         run = JobRun(run_id=f"run-{uuid4().hex[:20]}", job=new.job, strategy=new.strategy, slot=new.slot)
@@ -182,10 +185,10 @@ def mark_missed(session: Session, new: NewRun, slots: Iterable[datetime], now: d
 
 
 def list_runs(
-    session: Session, *, strategy: str | None = None, limit: int = 100, cursor: str | None = None
+    session: Session, *, strategy: str | None = None, limit: int = 100, cursor: str | None = None, job: str = RETRAINING
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """Runs newest first, and the cursor of the next page where there is one."""
-    query = select(JobRun).order_by(JobRun.id.desc()).limit(limit + 1)
+    """Runs of one job newest first, and the cursor of the next page where there is one."""
+    query = select(JobRun).where(JobRun.job == job).order_by(JobRun.id.desc()).limit(limit + 1)
     if strategy is not None:
         query = query.where(JobRun.strategy == strategy)
     if cursor is not None:

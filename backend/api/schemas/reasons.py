@@ -32,6 +32,7 @@ REASONS = {
     "quantity_exceeds_entry": Reason(409, "more would leave than is left; `remaining` says how much is"),
     "no_active_model": Reason(409, "no version is active, and none was named"),
     "retraining_in_progress": Reason(409, "one of this strategy runs already: `run_id`"),
+    "self_audit_in_progress": Reason(409, "one of this strategy runs already: `run_id`"),
     "artifact_missing": Reason(409, "the version's file is gone"),
     "artifact_corrupt": Reason(409, "the version's file is not the one that was published"),
     "schema_mismatch": Reason(409, "the version needs features that decisions no longer have: `missing`"),

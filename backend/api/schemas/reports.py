@@ -76,6 +76,23 @@ class Comparison(Answer):
     sentence: str = Field(description="All of it in one plain sentence.")
 
 
+class SelfAuditNote(Answer):
+    """What the newest self-audit before this training measured; rates are fractions."""
+
+    run_id: str = Field(description="The audit's run.")
+    finished_at: Time | None = Field(description="When it ended, UTC.")
+    placebos: int = Field(description="Worlds without a signal.")
+    false_approvals: int = Field(description="Those that were called evidence.")
+    false_approval_rate: float = Field(description="Their share.")
+    false_approval_ci95: list[float] = Field(description="[low, high] of it at 95 %.")
+    planted: list[dict[str, Any]] = Field(description="How often a known signal was found, as in `GET /ai/self-audit`.")
+    placebo_accuracy: dict[str, Any] = Field(description="The mean accuracy of the placebos, beside what chance gives.")
+    rows: int = Field(description="Rows each world was made of.")
+    kind: Literal["candles", "rotated"] = Field(description="How the signal was taken out.")
+    holds: bool = Field(description="Whether the audit held.")
+    sentence: str = Field(description="What a verdict is worth here, in one plain sentence.")
+
+
 class Report(Answer):
     """How a version was judged. Accuracies are shares from 0 to 1, errors and returns fractions; null: not computed."""
 
@@ -128,6 +145,9 @@ class Report(Answer):
     recommended: bool = Field(description="Whether verdict, comparison and evidence over all nights speak for it.")
     recommendation_reasons: list[str] = Field(description="What speaks against it.")
     sentence: str = Field(description="All of it in one plain sentence.")
+    self_audit: SelfAuditNote | None = Field(
+        default=None, description="How often a verdict is wrong here; null: never audited before this training."
+    )
     usable_samples: int = Field(description="All rows that could be used.")
     other_kind_samples: int = Field(description="Rows left out because they know only the other kind of return.")
     synthetic_samples: int = Field(description="Demo rows among them.")

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from ai_engine.candles import timeframe_ms
 from ai_engine.types import Action, LabelSource
 from backend.clock import iso
-from backend.learning.versions.retrain import count_outcomes, required_new
+from backend.learning.versions.retrain import JOB, count_outcomes, required_new
 from backend.learning.versions.serving import Serving
 from backend.models import AITrainingSample, Feed, JobRun, Strategy
 from backend.operations import runs
@@ -154,7 +154,9 @@ def _signals(session: Session, strategy: str, market_time: datetime) -> dict[str
 
 
 def _retraining(session: Session, strategy: str, settings: Settings) -> dict[str, Any]:
-    running = session.scalars(select(JobRun.run_id).where(JobRun.state == "running").order_by(JobRun.id)).all()
+    running = session.scalars(
+        select(JobRun.run_id).where(JobRun.job == JOB, JobRun.state == "running").order_by(JobRun.id)
+    ).all()
     last = session.scalars(_runs_of(strategy).where(JobRun.state != "running").limit(1)).one_or_none()
     success = session.scalars(_runs_of(strategy).where(JobRun.state == "success").limit(1)).one_or_none()
     return {
@@ -180,4 +182,4 @@ def _samples_until_next(session: Session, strategy: str, settings: Settings) -> 
 
 
 def _runs_of(strategy: str) -> Select[JobRun]:
-    return select(JobRun).where(JobRun.strategy == strategy).order_by(JobRun.id.desc())
+    return select(JobRun).where(JobRun.job == JOB, JobRun.strategy == strategy).order_by(JobRun.id.desc())

@@ -194,9 +194,10 @@ def _is_news(key: Key, alarm: Alarm | None, found: Found) -> bool:
 def _facts(session: Session, service: WatchService, name: str, files: Files | None, now: datetime) -> Facts:
     """What the checks above look at and nothing more: cheap enough for every half minute."""
     strategy, row = session.get(Strategy, name), AITrainingSample
-    finished = select(JobRun).where(JobRun.strategy == name, JobRun.state.not_in(("running", "missed")))
+    own = (JobRun.job == runs.RETRAINING, JobRun.strategy == name)
+    finished = select(JobRun).where(*own, JobRun.state.not_in(("running", "missed")))
     last_run = session.scalars(finished.order_by(JobRun.id.desc()).limit(1)).one_or_none()
-    slots = select(func.max(JobRun.slot)).where(JobRun.strategy == name, JobRun.state != "missed")
+    slots = select(func.max(JobRun.slot)).where(*own, JobRun.state != "missed")
     known = select(row.id).where(row.strategy == name, row.outcome_known.is_(True)).limit(1)
     looked_at = SimpleNamespace(
         strategy=name,

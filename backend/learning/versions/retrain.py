@@ -22,7 +22,7 @@ from backend.clock import Clock
 from backend.database import Database
 from backend.learning.decisions.rows import TrainingRead, read_training_rows
 from backend.learning.decisions.strategies import get_strategy
-from backend.learning.versions import news
+from backend.learning.versions import audited, news
 from backend.learning.versions.heartbeat import Heartbeat
 from backend.learning.versions.lineage import lineage_of
 from backend.learning.versions.past import read_past
@@ -40,7 +40,7 @@ from backend.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-JOB = "ai-retraining"
+JOB = runs.RETRAINING
 SEED = 20_251_112
 MIN_NEW_SHARE = 0.02
 PATIENCE_SECONDS = 2.0
@@ -178,7 +178,8 @@ def _train(service: RetrainService, options: RetrainOptions, run_id: str, progre
     if isinstance(trained, Refused):
         return _refused(trained, reading)
     progress("publishing", 1.0)
-    trained = replace(trained, report=_completed(trained, reading, before.uncompared))
+    audit = service.database.read(audited.in_report, options["strategy"])
+    trained = replace(trained, report=_completed(trained, reading, before.uncompared) | {"self_audit": audit})
     publication = Publication(
         strategy=options["strategy"],
         run_id=run_id,

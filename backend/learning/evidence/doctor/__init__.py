@@ -25,6 +25,7 @@ CATALOGUE: dict[Code, Callable[[Facts], Finding | None]] = {
     Code.SKILL_LOST: live_checks.skill_lost,
     Code.ERRORS_DRIFTED: live_checks.errors_drifted,
     Code.FEATURES_DRIFTED: live_checks.features_drifted,
+    Code.SELF_AUDIT_FAILED: operating_checks.self_audit_failed,
     Code.LIVE_ACCURACY_LOW: running_checks.live_accuracy_low,
     Code.NO_DECISIONS: learning_checks.no_decisions,
     Code.ONLY_HOLD: learning_checks.only_hold,

@@ -72,11 +72,10 @@ def read_facts(
     """The facts of one strategy; ``last_due`` is the newest scheduled slot that has passed."""
     known = session.get(Strategy, strategy)
     row = known or get_strategy(session, strategy, settings=settings)
-    finished = select(JobRun).where(JobRun.strategy == strategy, JobRun.state.not_in(("running", "missed")))
+    own = (JobRun.job == runs.RETRAINING, JobRun.strategy == strategy)
+    finished = select(JobRun).where(*own, JobRun.state.not_in(("running", "missed")))
     last_run = session.scalars(finished.order_by(JobRun.id.desc()).limit(1)).one_or_none()
-    last_slot = session.scalars(
-        select(func.max(JobRun.slot)).where(JobRun.strategy == strategy, JobRun.state != "missed")
-    ).one()
+    last_slot = session.scalars(select(func.max(JobRun.slot)).where(*own, JobRun.state != "missed")).one()
     return Facts(
         strategy=strategy,
         now=now,

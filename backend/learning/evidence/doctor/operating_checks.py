@@ -4,7 +4,7 @@ import re
 
 from backend.learning.evidence.doctor.facts import Facts
 from backend.learning.evidence.doctor.finding import Finding
-from backend.learning.evidence.doctor.remedies import RESTART
+from backend.learning.evidence.doctor.remedies import RESTART, qt
 from backend.operations.codes import Code, Severity
 
 TARGETS = ("QT_WEBHOOK_URL", "QT_NOTIFY_URLS")
@@ -25,6 +25,20 @@ def symbols_unknown(facts: Facts) -> Finding | None:
         told[0],
         {"asked_for": list(asked), "unknown": missing, "traded": left},
         f"{remedy}, {RESTART}.",
+    )
+
+
+def self_audit_failed(facts: Facts) -> Finding | None:
+    """The newest self-audit found skill where there is none."""
+    told = facts.alarms.get(Code.SELF_AUDIT_FAILED)
+    if not told:
+        return None
+    return Finding(
+        Code.SELF_AUDIT_FAILED,
+        Severity.ERROR,
+        told[0],
+        {"audit": told[0]},
+        f"Activate nothing that was trained since; read every figure and audit again: {qt(facts, 'self-audit')}.",
     )
 
 

@@ -1,0 +1,194 @@
+"""The service audits itself: the installed pipeline on its own data, with nothing to find in it and with something."""
+
+import logging
+import threading
+from contextvars import copy_context
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NotRequired, TypedDict, Unpack
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from ai_engine import pipeline
+from ai_engine import self_audit as engine
+from ai_engine.pipeline import Refused
+from ai_engine.recipes import RECIPE_VERSION
+from backend.clock import Clock, iso
+from backend.database import Database
+from backend.learning.decisions.strategies import get_strategy
+from backend.learning.evidence.audit_ground import Reading, read_ground
+from backend.learning.evidence.auditor import Auditor
+from backend.learning.versions.audited import newest_run
+from backend.learning.versions.children import ChildFailedError, ChildStoppedError, Progress
+from backend.learning.versions.heartbeat import Heartbeat
+from backend.operations import runs
+from backend.operations.alarms import close_alarm, raise_alarm
+from backend.operations.codes import CATALOGUE_OF_CODES, Code
+from backend.operations.runs import SELF_AUDIT
+from backend.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+PLACEBOS, PLANTED = 100, 40
+FEWEST, MOST = 10, 1_000
+SEED = 20_251_112
+
+
+@dataclass(frozen=True)
+class AuditService:
+    """What a self-audit needs."""
+
+    database: Database
+    settings: Settings
+    auditor: Auditor
+    clock: Clock
+
+
+class AuditOptions(TypedDict):
+    """Who audits what with how many worlds; a scheduled audit has a ``slot`` and must find new outcomes."""
+
+    strategy: str
+    actor: str
+    placebos: NotRequired[int]
+    planted: NotRequired[int]
+    slot: NotRequired[datetime | None]
+    progress: NotRequired[Progress | None]
+
+
+def self_audit(service: AuditService, **options: Unpack[AuditOptions]) -> dict[str, Any]:
+    """Audit now and answer as ``POST /ai/self-audit`` does; 409 while one of this strategy runs."""
+    return _carry_out(service, options, _begin(service, options))
+
+
+def start_self_audit(service: AuditService, **options: Unpack[AuditOptions]) -> str:
+    """Begin an audit, which goes on in a thread, and return its run's id."""
+    run_id = _begin(service, options)
+    name, work = f"self-audit-{options['strategy']}", copy_context().run
+    threading.Thread(target=work, args=(_in_background, service, options, run_id), name=name, daemon=True).start()
+    return run_id
+
+
+def _in_background(service: AuditService, options: AuditOptions, run_id: str) -> None:
+    try:
+        answer = _carry_out(service, options, run_id)
+        said = answer.get("sentence") or answer.get("reason")
+        logger.info("Self-audit of %s: %s", options["strategy"], said)
+    except runs.RunLostError as lost:
+        logger.info("%s", lost.message)
+    except Exception:
+        logger.exception("The self-audit %s failed.", run_id)
+
+
+def _begin(service: AuditService, options: AuditOptions) -> str:
+    strategy = options["strategy"]
+    service.database.read(get_strategy, strategy, settings=service.settings)
+    new = runs.NewRun(SELF_AUDIT, strategy, options["actor"], options.get("slot"))
+    try:
+        return service.database.write(runs.start, new, service.clock())
+    except IntegrityError as error:
+        running = service.database.read(runs.running_run_id, SELF_AUDIT, strategy)
+        if running is None and new.slot is not None:
+            raise runs.SlotTakenError(strategy, new.slot) from error
+        raise runs.RunInProgressError(strategy, running, SELF_AUDIT) from error
+
+
+def _carry_out(service: AuditService, options: AuditOptions, run_id: str) -> dict[str, Any]:
+    """Audit and close the run with what came of it; whatever goes wrong, the run does not stay open."""
+    strategy, told = options["strategy"], options.get("progress")
+    try:
+        with Heartbeat(service.database, run_id, service.clock) as heartbeat:
+
+            def progress(stage: str, share: float) -> None:
+                heartbeat.tell(stage, share)
+                if told is not None:
+                    told(stage, share)
+
+            answer = _audit(service, options, progress)
+    except runs.RunLostError:
+        raise
+    except ChildStoppedError:
+        answer = _failed("lost", "The service stopped during the self-audit.")
+    except (ChildFailedError, OSError) as error:
+        logger.warning("The self-audit %s of %s failed: %s", run_id, strategy, error)
+        answer = _failed("audit_failed", str(error))
+    except BaseException as error:
+        service.database.write(_finish, run_id, strategy, service.clock(), _failed("audit_failed", repr(error)[:500]))
+        raise
+    service.database.write(_finish, run_id, strategy, service.clock(), answer)
+    return {**answer, "strategy": strategy, "run_id": run_id}
+
+
+def _failed(reason: str, detail: str) -> dict[str, Any]:
+    return {"status": "error", "reason": reason, "detail": detail}
+
+
+def _audit(service: AuditService, options: AuditOptions, progress: Progress) -> dict[str, Any]:
+    started = service.clock()
+    progress("reading", 0.0)
+    reading = service.database.read(_read, service.settings, options["strategy"])
+    refusal = service.database.read(_refusal, service.settings, options, reading)
+    if refusal is not None:
+        return refusal
+    prepared = pipeline.prepare(reading.rows.rows, reading.context)
+    if isinstance(prepared, Refused):
+        return {"status": "error", "reason": prepared.reason, **prepared.detail}
+    horizon_ms = reading.context.horizon_candles * reading.context.timeframe_ms
+    task = engine.Task(
+        ground=engine.ground_of(prepared, reading.candles, horizon_ms=horizon_ms),
+        context=reading.context,
+        rows_available=len(prepared),
+        placebos=options.get("placebos", PLACEBOS),
+        planted=options.get("planted", PLANTED),
+        seed=SEED,
+    )
+    judged, libraries = service.auditor(task, progress)
+    return {
+        "status": "success",
+        **engine.result(task, judged),
+        "recipe_version": RECIPE_VERSION,
+        "libraries": libraries,
+        "known_outcomes": reading.known_outcomes,
+        "started_at": iso(started),
+        "finished_at": iso(service.clock()),
+    }
+
+
+def _read(session: Session, settings: Settings, name: str) -> Reading:
+    return read_ground(session, get_strategy(session, name, settings=settings), settings, seed=SEED)
+
+
+def _refusal(session: Session, settings: Settings, options: AuditOptions, reading: Reading) -> dict[str, Any] | None:
+    count, required = reading.rows.samples_count, settings.ai_retrain_min_samples
+    if count < required:
+        return {
+            "status": "skipped",
+            "reason": "insufficient_samples",
+            "samples_count": count,
+            "required": required,
+            "outcomes_pending": reading.rows.outcomes_pending,
+        }
+    before = newest_run(session, options["strategy"], state="success") if options.get("slot") is not None else None
+    if before is not None and (before.result or {}).get("known_outcomes") == reading.known_outcomes:
+        return {"status": "skipped", "reason": "no_new_samples", "samples_count": count}
+    return None
+
+
+def _finish(session: Session, run_id: str, strategy: str, now: datetime, answer: dict[str, Any]) -> None:
+    runs.finish(session, run_id, now, answer["status"], answer)
+    if answer["status"] != "success":
+        return
+    if answer["holds"]:
+        close_alarm(session, Code.SELF_AUDIT_FAILED, strategy, at=now)
+        return
+    said = ("false_approval_rate", "false_approval_ci95", "placebo_accuracy", "placebos", "faults")
+    raise_alarm(
+        session,
+        Code.SELF_AUDIT_FAILED,
+        strategy,
+        strategy=strategy,
+        severity=CATALOGUE_OF_CODES[Code.SELF_AUDIT_FAILED].severity,
+        detail=answer["sentence"],
+        evidence={"run_id": run_id, **{name: answer[name] for name in said}},
+        at=now,
+    )
