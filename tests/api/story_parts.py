@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
 
+from ai_engine.self_audit import Judgement, Task
 from backend.clock import iso
 
 BOT = {"atr_14": 0.012, "rsi_14": 61.5}
@@ -215,4 +217,39 @@ def looks_around(story: Any) -> None:
     story.tell("healthReady", "GET /health/ready", name="ready", summary="Ready")
 
 
-PARTS: tuple[Callable[[Any], None], ...] = (imports, trains, decides, trades, changes_version, looks_around)
+def audits_itself(story: Any) -> None:
+    """How often the service is fooled; what its children would say of the worlds is said at once."""
+    context = story.client.app.state.context
+    story.tell("getSelfAudit", "GET /ai/self-audit", name="never", summary="Never audited")
+    story.tell(
+        "selfAudit", "POST /ai/self-audit?strategy=young", name="insufficient_samples", summary="Too few known outcomes"
+    )
+    story.client.app.state.context = replace(context, auditing=replace(context.auditing, auditor=says_what_is_usual))
+    story.tell("selfAudit", "POST /ai/self-audit", name="holds", summary="It holds")
+    story.tell("getSelfAudit", "GET /ai/self-audit", name="done", summary="The newest result, and those before")
+    story.tell("selfAudit", "POST /ai/self-audit?wait=false", name="started", summary="Begun; it goes on", status=202)
+    for _ in range(600):
+        if story.ask("GET /ai/self-audit")["state"] != "running":
+            break
+        time.sleep(0.05)
+    story.client.app.state.context = context
+
+
+def says_what_is_usual(task: Task, _progress: Callable[[str, float], None]) -> tuple[list[Judgement], dict[str, str]]:
+    """Two placebos in a hundred called evidence, two planted signals in three found."""
+    found = [
+        Judgement(number, "evidence" if number % 50 == 7 or (number % 3 and number >= 100) else "no_evidence", 0.5, 0.5)
+        for number in task.worlds
+    ]
+    return found, {"python": "3.11.2", "numpy": "2.3.5", "xgboost": "3.1.2"}
+
+
+PARTS: tuple[Callable[[Any], None], ...] = (
+    imports,
+    trains,
+    decides,
+    trades,
+    changes_version,
+    audits_itself,
+    looks_around,
+)

@@ -106,6 +106,9 @@ def activations(story: Any) -> None:
     run = story.database.write(runs.start, runs.NewRun("ai-retraining", "default", "scheduler"), story.now)
     refuse(story, "retrain", "POST /ai/retrain", "retraining_in_progress", 409)
     story.database.write(runs.finish, run, story.now, "error", {"status": "error", "reason": "lost"})
+    run = story.database.write(runs.start, runs.NewRun(runs.SELF_AUDIT, "default", "scheduler"), story.now)
+    refuse(story, "selfAudit", "POST /ai/self-audit", "self_audit_in_progress", 409)
+    story.database.write(runs.finish, run, story.now, "error", {"status": "error", "reason": "lost"})
 
 
 def shadows(story: Any) -> None:

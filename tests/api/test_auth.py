@@ -22,6 +22,8 @@ ADMIN_CALLS = [
     ("POST", "/ai/training-samples"),
     ("GET", "/ai/training-samples"),
     ("POST", "/ai/retrain"),
+    ("POST", "/ai/self-audit"),
+    ("GET", "/ai/self-audit"),
     ("GET", "/ai/models"),
     ("GET", "/ai/models/v20260101_000000"),
     ("POST", "/ai/activate-model/v20260101_000000"),

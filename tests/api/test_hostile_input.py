@@ -26,7 +26,7 @@ BODIES = {
     "/ai/strategies/default/schema": SCHEMA,
     "/ai/training-samples": IMPORT,
 }
-BODYLESS = ["/ai/retrain", "/ai/activate-model/v20260101_000000", "/ai/rollback", "/ai/deactivate"]
+BODYLESS = ["/ai/retrain", "/ai/self-audit", "/ai/activate-model/v20260101_000000", "/ai/rollback", "/ai/deactivate"]
 READS = [
     "/ai/models",
     "/ai/models/v20260101_000000",

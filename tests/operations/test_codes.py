@@ -33,7 +33,7 @@ def test_a_name_outside_the_catalogue_has_no_remedy() -> None:
 def test_what_an_issue_promises_as_an_alarm_raises_one() -> None:
     promised = {"retraining_overdue", "retraining_failed", "live_accuracy_low", "market_feed_stale", "clock_skew",
                 "artifact_corrupt", "delivery_failing", "trader_stopped", "symbols_unknown",
-                "skill_lost", "errors_drifted", "features_drifted"}  # fmt: skip
+                "skill_lost", "errors_drifted", "features_drifted", "self_audit_failed"}  # fmt: skip
 
     assert {str(code) for code, entry in CATALOGUE_OF_CODES.items() if entry.alarms} == promised
 

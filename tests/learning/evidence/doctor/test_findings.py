@@ -110,6 +110,7 @@ PROVOKED: list[tuple[Code, dict[str, Any]]] = [
     (Code.CLOCK_SKEW, {"market__clock_offset_seconds": 11.0}),
     (Code.CLOCK_SKEW, {"market__clock_offset_seconds": -11.0}),
     (Code.SYMBOLS_UNKNOWN, {"alarms": {"symbols_unknown": (LACKING,)}}),
+    (Code.SELF_AUDIT_FAILED, {"alarms": {"self_audit_failed": ("The verdicts are not to be trusted.",)}}),
     (Code.WRITES_FAIL, {"unwritable": "The database x cannot be used: database or disk is full. Mend it."}),
     (Code.DELIVERY_FAILING, {"alarms": {"delivery_failing": ("The webhook answered 500 three times.",)}}),
     (Code.ARTIFACT_CORRUPT, {"active__degraded": True, "active__serving_version_id": None}),

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from ai_engine.dataset import Rows
 from ai_engine.pipeline import TrainingContext
+from ai_engine.self_audit import Judgement, Task
 from ai_engine.types import Forecast
 from backend.crontab import latest_slot, parse_schedule
 from backend.database import Database
@@ -21,13 +22,14 @@ from backend.learning.decisions.settle import settle_due
 from backend.learning.decisions.strategies import find_strategy
 from backend.learning.evidence import drift
 from backend.learning.evidence.doctor import diagnose, read_facts, unwritable
+from backend.learning.evidence.self_audit import AuditService, self_audit
 from backend.learning.evidence.watch import WatchService, watch
 from backend.learning.versions.activation import ActivationRequest, VersionService, activate
 from backend.learning.versions.rebuild import rebuild
 from backend.learning.versions.retrain import RetrainService, retrain
 from backend.learning.versions.serving import Serving
 from backend.learning.versions.store import ArtifactStore
-from backend.learning.versions.trainer import InProcessTrainer, TrainingFailedError
+from backend.learning.versions.trainer import InProcessTrainer, Progress, TrainingFailedError
 from backend.market.feed import FeedUnavailableError
 from backend.models import AIModelVersion
 from backend.operations.codes import Code, News
@@ -370,6 +372,22 @@ def test_a_machine_whose_clock_is_off(live: LiveDesk, offset: float, said: str) 
     live.minutes(1)
 
     assert said in looked_at(live)["clock_skew"]["explanation"]
+
+
+@provokes(Code.SELF_AUDIT_FAILED)
+def test_a_pipeline_that_calls_noise_evidence(clinic: Clinic) -> None:
+    clinic.trade(120)
+
+    def approve(task: Task, _progress: Progress) -> tuple[list[Judgement], dict[str, str]]:
+        return [Judgement(number, "evidence", 0.6, 0.5) for number in task.worlds], {}
+
+    service = AuditService(clinic.database, clinic.settings, approve, lambda: clinic.now)
+    self_audit(service, strategy="default", actor="tests", placebos=20, planted=10)
+
+    finding = clinic.findings()["self_audit_failed"]
+    assert finding["severity"] == "error"
+    assert "100.0% were called evidence" in finding["explanation"]
+    assert "qt self-audit" in finding["remedy"]
 
 
 @provokes(Code.SYMBOLS_UNKNOWN)
