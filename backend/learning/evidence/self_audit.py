@@ -108,19 +108,16 @@ def _carry_out(service: AuditService, options: AuditOptions, run_id: str) -> dic
     except runs.RunLostError:
         raise
     except ChildStoppedError:
-        answer = _failed("lost", "The service stopped during the self-audit.")
+        answer = {"status": "error", "reason": "lost", "detail": "The service stopped during the self-audit."}
     except (ChildFailedError, OSError) as error:
         logger.warning("The self-audit %s of %s failed: %s", run_id, strategy, error)
-        answer = _failed("audit_failed", str(error))
+        answer = {"status": "error", "reason": "audit_failed", "detail": str(error)}
     except BaseException as error:
-        service.database.write(_finish, run_id, strategy, service.clock(), _failed("audit_failed", repr(error)[:500]))
+        answer = {"status": "error", "reason": "audit_failed", "detail": repr(error)[:500]}
+        service.database.write(_finish, run_id, strategy, service.clock(), answer)
         raise
     service.database.write(_finish, run_id, strategy, service.clock(), answer)
     return {**answer, "strategy": strategy, "run_id": run_id}
-
-
-def _failed(reason: str, detail: str) -> dict[str, Any]:
-    return {"status": "error", "reason": reason, "detail": detail}
 
 
 def _audit(service: AuditService, options: AuditOptions, progress: Progress) -> dict[str, Any]:
