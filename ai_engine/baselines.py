@@ -67,7 +67,7 @@ class Ridge:
 
     def predict(self, X: FeatureMatrix) -> FloatArray:
         """Return forecasts as returns, shape (n,)."""
-        return _standardised(X, self.centre, self.deviation) @ self.coefficients + self.intercept
+        return standardised(X, self.centre, self.deviation) @ self.coefficients + self.intercept
 
 
 def fit_ridge(X: FeatureMatrix, y: FloatArray, weights: FloatArray) -> Ridge:
@@ -78,7 +78,7 @@ def fit_ridge(X: FeatureMatrix, y: FloatArray, weights: FloatArray) -> Ridge:
     """
     wide = X.astype(np.float64)
     centre, deviation = wide.mean(axis=0), wide.std(axis=0)
-    z = _standardised(X, centre, deviation)
+    z = standardised(X, centre, deviation)
     median, spread = float(np.median(y)), float(np.std(y))
     target = np.clip(y, median - CLIP_DEVIATIONS * spread, median + CLIP_DEVIATIONS * spread)
     intercept = float(weights @ target / weights.sum())
@@ -88,7 +88,8 @@ def fit_ridge(X: FeatureMatrix, y: FloatArray, weights: FloatArray) -> Ridge:
     return Ridge(centre, deviation, np.asarray(coefficients, dtype=np.float64), intercept)
 
 
-def _standardised(X: FeatureMatrix, centre: FloatArray, deviation: FloatArray) -> FloatArray:
+def standardised(X: FeatureMatrix, centre: FloatArray, deviation: FloatArray) -> FloatArray:
+    """Return features in deviations from their centre, clipped at four; 0 where a feature never varies; (n, f)."""
     scale = np.where(deviation > 0, deviation, np.inf)
     z = (X.astype(np.float64) - centre) / scale
     return np.asarray(np.clip(z, -CLIP_DEVIATIONS, CLIP_DEVIATIONS), dtype=np.float64)

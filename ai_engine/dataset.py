@@ -199,8 +199,9 @@ def _round_numbers(times: TimeArray) -> IndexArray:
 def sample_weights(times: TimeArray, ends: TimeArray, symbols: StringArray, sources: StringArray) -> FloatArray:
     """Return uniqueness x recency x trust in the source, scaled to mean 1; shape (n,).
 
-    Recency halves every half window. Historical rows start at 0.5 and fade as executed rows arrive. Mean 1 matters:
-    raw weights starve XGBoost's ``min_child_weight`` and leave a constant model without a warning.
+    Recency halves over the window: halving twice would cost an eighth of all rows. Historical rows start at 0.5 and
+    fade as executed rows arrive. Mean 1 matters: raw weights starve XGBoost's ``min_child_weight`` and leave a
+    constant model without a warning.
     """
     if len(times) == 0:
         return np.empty(0, dtype=np.float64)
@@ -214,7 +215,7 @@ def _recency(times: TimeArray) -> FloatArray:
     if span == 0:
         return np.ones(len(times), dtype=np.float64)
     age = (times.max() - times) / span
-    return np.asarray(np.exp2(-2.0 * age), dtype=np.float64)
+    return np.asarray(np.exp2(-age), dtype=np.float64)
 
 
 def _trust(sources: StringArray) -> FloatArray:

@@ -5,7 +5,7 @@ that keeps its mind for hours) is kept as it is: forecasts are rotated against o
 resampled is a stretch of time with all its symbols.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -221,6 +221,28 @@ def accuracy_interval(panel: Panel, *, cost: float) -> Interval | None:
     blocks = time_blocks(panel.times[outside], panel.ends[outside])
     found = mean_interval(hits, blocks)
     return None if found is None else Interval(max(found[0], 0.0), min(found[1], 1.0), "block_bootstrap")
+
+
+def raised_by_parts(interval: Interval, hits: FloatArray, parts: IndexArray) -> Interval:
+    """Return the interval with its upper end no lower than Student's over the accuracies of the parts.
+
+    A walk-forward judges fits on fewer rows than the shipped file is fitted on, so the file mostly does better than
+    its parts: at 400 rows and a planted 0.70 the plain interval misses its accuracy on fresh rows in 17 of 100 worlds,
+    always from below. The parts' own spread holds what was learned between the first and the last. The lower end,
+    which live accuracy is held against, stays.
+
+    Parameters
+    ----------
+    hits, parts
+        1 for a right direction, 0 for a wrong one, over moves larger than the costs, and the part each row belongs
+        to; shape (n,).
+    """
+    sizes = np.bincount(parts)
+    means = np.bincount(parts, weights=hits)[sizes > 0] / sizes[sizes > 0]
+    if len(means) < FEWEST_BLOCKS:
+        return interval
+    reach = student_quantile(len(means) - 1) * float(means.std(ddof=1)) / float(np.sqrt(len(means)))
+    return replace(interval, high=min(max(interval.high, float(means.mean()) + reach), 1.0))
 
 
 def _independent(panel: Panel) -> bool:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ai_engine.baselines import standardised
 from ai_engine.types import FeatureMatrix, FloatArray
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ RECIPE_VERSION = "xgboost-3"
 LARGE_FROM_ROWS = 1_000
 ONE_SEED_FROM_ROWS = 10_000
 SMALLEST_DEVIATION = 1e-12
+# Six decimals: the last bits of a sum differ between processors, and must not choose other columns there.
+SMALLEST_ODDS = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +43,23 @@ def for_rows(count: int, *, seed: int) -> Recipe:
     """Return the recipe for ``count`` rows.
 
     Small models up to 999 rows: measured on 250 rows and 104 features they gain 0.07 to 0.08 rank correlation over
-    XGBoost's defaults. ``min_child_weight`` shrinks below 100 rows, where 10 would forbid every split. From 1,000
-    rows on trees may be deeper, and regularisation grows with the rows: without that, planted signals of the size
-    markets have (accuracy 0.55) are found less often than by the small recipe.
+    XGBoost's defaults. They are stumps: so few rows cannot tell an interaction from noise, and the second split is
+    noise nearly always. A target clipped at two deviations costs little where noise is normal, and gains direction
+    where the size of a move says nothing of its sign. ``min_child_weight`` shrinks below 100 rows, where 10 would
+    forbid every split. From 1,000 rows on trees may be deeper, and regularisation grows with the rows: without that,
+    planted signals of the size markets have (accuracy 0.55) are found less often than by the small recipe.
     """
     if count < LARGE_FROM_ROWS:
         return Recipe(
             name="small",
-            trees=60,
-            depth=2,
+            trees=70,
+            depth=1,
             learning_rate=0.05,
             l2=10.0,
             min_child_weight=min(10.0, max(1.0, count / 10.0)),
-            subsample=0.7,
-            colsample=0.3,
-            winsor_mad=4.0,
+            subsample=0.5,
+            colsample=0.2,
+            winsor_mad=2.0,
             seeds=tuple(seed + member for member in range(5)),
         )
     return Recipe(
@@ -123,11 +128,41 @@ def fit(X: FeatureMatrix, y: FloatArray, weights: FloatArray, recipe: Recipe) ->
 
     scaling = fit_scaling(y, winsor_mad=recipe.winsor_mad)
     target = scaling.apply(y)
-    intercept = float(weights @ target) / (float(weights.sum()) + recipe.l2)
+    mean = float(weights @ target / weights.sum())
+    intercept = _shrunk(mean, weights)
+    odds = column_odds(X, target)
     with xgboost.config_context(nthread=1):
-        matrix = xgboost.QuantileDMatrix(X, label=target, weight=weights, nthread=1)
+        matrix = xgboost.QuantileDMatrix(
+            X, label=target - mean + intercept, weight=weights, feature_weights=odds, nthread=1
+        )
         boosters = [_fit_member(matrix, recipe, seed, intercept) for seed in recipe.seeds]
     return Fitted(boosters=tuple(boosters), scaling=scaling)
+
+
+def _shrunk(mean: float, weights: FloatArray) -> float:
+    """The mean of a target of deviation 1, pulled to 0 by as much as chance alone makes it.
+
+    James and Stein's factor ``1 - 1 / z^2``, never negative: a mean within one standard error of 0 says nothing of the
+    market's direction, and would only turn the sign of faint forecasts.
+    """
+    squared_z = mean**2 * float(weights.sum()) ** 2 / float(weights @ weights)
+    return mean * max(0.0, 1.0 - 1.0 / squared_z) if squared_z > 0 else 0.0
+
+
+def column_odds(X: FeatureMatrix, target: FloatArray) -> FloatArray:
+    """Return each feature's odds of being offered to a tree: its squared correlation with the target, shape (f,).
+
+    A soft selection inside the part that is fitted: among many features without a signal a tree would otherwise
+    mostly be offered noise. No feature is shut out, so that one that only matters beside another can still be found.
+    Features are clipped at four deviations: a single wild value must not decide.
+    """
+    wide = X.astype(np.float64)
+    z = standardised(X, wide.mean(axis=0), wide.std(axis=0))
+    z -= z.mean(axis=0)
+    centred = target - target.mean()
+    scale = (z**2).sum(axis=0) * float(centred @ centred)
+    squared = (z.T @ centred) ** 2 / np.where(scale > 0, scale, np.inf)
+    return np.asarray(np.round(squared, 6) + SMALLEST_ODDS, dtype=np.float64)
 
 
 def _fit_member(matrix: "xgboost.DMatrix", recipe: Recipe, seed: int, intercept: float) -> bytes:

@@ -59,7 +59,7 @@ def _parts(judged: Judged) -> dict[str, Any]:
 def _walk_forward(judged: Judged, facts: verdict.Facts) -> dict[str, Any]:
     """What decides the verdict, every forecast made by a model that had not seen the row."""
     seen, made = panel(judged), judged.out_of_sample
-    interval = inference.accuracy_interval(seen, cost=judged.cost) if seen is not None else None
+    interval = _interval_of_file(seen, made, cost=judged.cost)
     net = metrics.net_return_per_trade(seen.scores, seen.y, cost=judged.cost) if seen is not None else None
     return {
         "samples": facts.rows,
@@ -76,6 +76,16 @@ def _walk_forward(judged: Judged, facts: verdict.Facts) -> dict[str, Any]:
         "newest_accuracy": facts.newest_accuracy,
         "challengers": _challengers(judged, made),
     }
+
+
+def _interval_of_file(seen: Panel | None, made: OutOfSample | None, *, cost: float) -> inference.Interval | None:
+    """What the shipped file may do, from forecasts of fits on fewer rows."""
+    interval = inference.accuracy_interval(seen, cost=cost) if seen is not None else None
+    if seen is None or made is None or interval is None:
+        return None
+    outside = np.abs(seen.y) > cost
+    hits = (np.sign(seen.scores) == np.sign(seen.y)).astype(np.float64)
+    return inference.raised_by_parts(interval, hits[outside], made.blocks[outside])
 
 
 def _challengers(judged: Judged, made: OutOfSample | None) -> dict[str, Any] | None:

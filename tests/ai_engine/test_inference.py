@@ -6,10 +6,12 @@ from scipy import stats
 
 from ai_engine.inference import (
     MAX_SHIFTS,
+    Interval,
     Panel,
     accuracy_interval,
     circular_shift,
     mean_interval,
+    raised_by_parts,
     share_not_above_zero,
     student_quantile,
     time_blocks,
@@ -158,3 +160,29 @@ def test_a_gain_in_every_stretch_leaves_no_doubt_and_none_leaves_all() -> None:
 
     assert share_not_above_zero(np.ones(50), blocks) == pytest.approx(1 / 2001)
     assert share_not_above_zero(-np.ones(50), blocks) == 1.0
+
+
+def test_an_interval_reaches_up_to_what_the_parts_learned_and_keeps_its_lower_end() -> None:
+    accuracies = [0.50, 0.55, 0.60, 0.65, 0.70]
+    hits = np.concatenate([np.repeat([1.0, 0.0], [round(100 * one), 100 - round(100 * one)]) for one in accuracies])
+    parts = np.repeat(np.arange(5), 100)
+
+    raised = raised_by_parts(wilson(300, 500), hits, parts)
+
+    low, high = stats.t.interval(0.95, 4, loc=0.6, scale=np.std(accuracies, ddof=1) / np.sqrt(5))
+    assert raised.low == wilson(300, 500).low > low
+    assert raised.high == pytest.approx(high, rel=1e-3)
+    assert raised.high > wilson(300, 500).high
+
+
+@pytest.mark.parametrize("parts", [np.repeat([0, 1, 2, 3], 3), np.repeat([0, 3], 6)], ids=["alike", "too few"])
+def test_an_interval_stays_where_the_parts_show_nothing_more(parts: np.ndarray) -> None:
+    plain = Interval(0.3, 0.6, "wilson")
+
+    assert raised_by_parts(plain, np.tile([1.0, 0.0, 0.0], 4), parts) == plain
+
+
+def test_no_interval_reaches_above_one() -> None:
+    hits = np.array([0.0] * 4 + [1.0] * 8)
+
+    assert raised_by_parts(Interval(0.4, 0.8, "wilson"), hits, np.repeat([0, 1, 2], 4)).high == 1.0

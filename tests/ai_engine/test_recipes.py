@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from ai_engine.recipes import RECIPE_VERSION, fit, fit_scaling, for_rows
+from ai_engine.recipes import RECIPE_VERSION, column_odds, fit, fit_scaling, for_rows
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(120, 6)).astype(np.float32)
@@ -19,7 +19,7 @@ ONES = np.ones(120)
 
 @pytest.mark.parametrize(
     ("rows", "name", "trees", "depth", "members"),
-    [(10, "small", 60, 2, 5), (999, "small", 60, 2, 5), (1_000, "large", 100, 3, 2), (43_000, "large", 100, 3, 1)],
+    [(10, "small", 70, 1, 5), (999, "small", 70, 1, 5), (1_000, "large", 100, 3, 2), (43_000, "large", 100, 3, 1)],
 )
 def test_the_recipe_grows_with_the_data(rows: int, name: str, trees: int, depth: int, members: int) -> None:
     recipe = for_rows(rows, seed=3)
@@ -117,6 +117,43 @@ def test_extreme_but_finite_features_fit() -> None:
     wild[:3, 1] = (3e38, -3e38, 1e-38)
 
     assert np.isfinite(fit(wild, Y, ONES, for_rows(120, seed=1)).predict(wild)).all()
+
+
+def test_a_feature_that_goes_with_the_target_is_offered_more_often_and_none_is_shut_out() -> None:
+    wild = X.copy()
+    wild[:, 4] = 7.0
+    odds = column_odds(wild, Y)
+
+    assert odds[0] > 5 * odds[1:].max()
+    assert odds.min() > 0
+    assert odds[4] == pytest.approx(1e-6)
+
+
+def test_one_wild_value_does_not_choose_the_columns() -> None:
+    wild = np.column_stack((X[:, 0], X[:, 1])).astype(np.float32)
+    wild[np.argmax(Y), 1] = 1e6
+
+    odds = column_odds(wild, Y)
+
+    assert odds[0] > odds[1]
+
+
+def test_odds_do_not_depend_on_the_last_bits_of_a_sum() -> None:
+    order = np.random.default_rng(0).permutation(120)
+
+    assert np.array_equal(column_odds(X[order], Y[order]), column_odds(X, Y))
+
+
+@pytest.mark.parametrize(("drift", "kept"), [(0.0, 0.0), (2.0, 1.0)])
+def test_a_mean_is_forecast_only_as_far_as_chance_does_not_make_it(drift: float, kept: float) -> None:
+    """Without a rule the forecast is the mean: none within a standard error of 0, all where it is clear."""
+    noise = np.tile([1.0, -1.0, 0.5, -0.5], 30) + 0.05
+    y = 0.01 * (noise + drift)
+    useless = np.zeros((120, 2), dtype=np.float32)
+
+    answer = fit(useless, y, ONES, for_rows(120, seed=1)).predict(useless)[0]
+
+    assert answer / y.mean() == pytest.approx(kept, abs=0.1)
 
 
 def test_no_rows_give_no_scores() -> None:

@@ -42,7 +42,10 @@ class WalkForward(Answer):
 
     samples: int | None = Field(description="Rows judged out of sample.")
     accuracy: float | None = Field(description="Share with the right direction, from 0 to 1.")
-    ci95: list[float] | None = Field(description="[low, high] of it at 95 %; null with too few stretches of time.")
+    ci95: list[float] | None = Field(
+        description="[low, high] of it at 95 %, the upper end raised to what the parts' own spread allows, because the "
+        "file is fitted on more rows than any part was; null with too few stretches of time."
+    )
     ci_method: CiMethod | None = Field(description="How that interval was made; null without one.")
     baseline_accuracy: float | None = Field(
         description="What always naming the direction that was commoner in these very rows scores."
