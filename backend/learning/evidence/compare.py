@@ -82,7 +82,7 @@ def compare(session: Session, a: str, b: str, *, settings: Settings) -> dict[str
     paired = judge(shared, net, cost=settings.cost)
     sequence = confidence_sequence.of_rounds(*by_round(shared, net[1] - net[0]))
     needed = _outcomes_needed(sequence, shared)
-    verdict = _verdict(sequence)
+    verdict = verdict_of(sequence)
     return {
         "status": "ok",
         "strategy": strategy.name,
@@ -200,7 +200,8 @@ def _mean(values: Any) -> float | None:
     return float(np.mean(values)) if len(values) else None
 
 
-def _verdict(sequence: ConfidenceSequence) -> str:
+def verdict_of(sequence: ConfidenceSequence) -> str:
+    """How ``b`` did against ``a``: named only where the bounds lie off 0."""
     if sequence.low is None or sequence.high is None:
         return NOT_DISTINGUISHABLE
     return BETTER if sequence.low > 0 else WORSE if sequence.high < 0 else NOT_DISTINGUISHABLE
@@ -263,6 +264,6 @@ def _said(a: str, b: str, sequence: ConfidenceSequence, needed: int | None) -> s
     if sequence.low == sequence.high == 0:
         return "No winner is named: they earned the same in every one of them."
     bounds = f"{sequence.low:+.3%} to {sequence.high:+.3%} a round at 95 %, however often one looks"
-    if _verdict(sequence) == NOT_DISTINGUISHABLE:
+    if verdict_of(sequence) == NOT_DISTINGUISHABLE:
         return f"No winner is named: {b} less {a} is {bounds}.{more}"
-    return f"{b} is {_verdict(sequence)} than {a}: {bounds}."
+    return f"{b} is {verdict_of(sequence)} than {a}: {bounds}."

@@ -16,6 +16,8 @@ from ai_engine.past import NOTHING_BEFORE, Past
 from ai_engine.pipeline import Trained
 from backend.clock import to_ms
 from backend.database import Database
+from backend.learning.decisions.observed import DecisionBody
+from backend.learning.decisions.posted import DecisionService, post_decision
 from backend.learning.versions.activation import ActivationRequest, activate
 from backend.learning.versions.past import PastRead, read_past
 from backend.learning.versions.rebuild import rebuild
@@ -395,3 +397,38 @@ def test_the_largest_evidence_is_a_number_that_json_knows() -> None:
 
     assert json.loads(json.dumps(longest.e_value, allow_nan=False)) == longest.e_value > 1e200
     assert math.isfinite(longest.e_value * 1e40)
+
+
+def test_what_shadows_really_scored_is_evidence_although_no_version_was_ever_active(
+    house: House, trained: Train
+) -> None:
+    _, second = trained(2)
+    service = DecisionService(house.database, house.settings, house.serving, house.clock)
+    random = np.random.default_rng(5)
+    for number in range(200, 240):
+        features = dict(zip(NAMES, random.normal(size=len(NAMES)).tolist(), strict=True))
+        price = 100.0 + number % 7
+        own = {"predicted_action": "BUY"} if number == 220 else {}
+        body = DecisionBody("BTCUSDC", f"p{number}", START + number * CANDLE, price, features, **own)
+        post_decision(service, "bot", body, "trader")
+
+    read = house.database.read(
+        lambda s: s.execute(
+            select(AITrainingSample.timestamp, Forecast.score)
+            .join(Forecast, Forecast.sample_id == AITrainingSample.id)
+            .where(Forecast.role == "shadow", Forecast.version_id == second, AITrainingSample.forward_return != None)  # noqa: E711
+        ).all()
+    )
+    told = {to_ms(timestamp): score for timestamp, score in read}
+    house.store.path_of(second).unlink()
+
+    matured = past_of(house).past.matured
+
+    assert matured is not None
+    assert len(told) == 38
+    assert decided_at(220) not in told
+    kept = dict(zip(matured.times.tolist(), matured.scores.tolist(), strict=True))
+    assert {time: kept[time] for time in told} == told
+    assert decided_at(220) in kept
+    house.plant(Planted(first=140, count=20))
+    assert house.train()["report"]["e_value"] > 0  # type: ignore[index]
