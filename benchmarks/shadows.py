@@ -101,6 +101,12 @@ def edge_of(skills: tuple[float, float]) -> float:
     return float(found.mean() / found.std())
 
 
+def right(skill: float) -> float:
+    """The share of right directions of a model of this skill."""
+    shared = forecasts(np.random.default_rng(SEED_OF_EDGE), Pair((skill, skill)), 200_000)
+    return float(np.mean(np.sign(shared.scores[0]) == np.sign(shared.forward_returns)))
+
+
 def skill_with(edge: float) -> float:
     """The skill of a second model that has this edge over the first."""
     low, high = SKILL, 10.0
@@ -157,7 +163,8 @@ def main() -> None:
         called = np.mean([one.called != NOT_DISTINGUISHABLE for one in found])
         claims.at_most(f"equals told apart at some look, {name}", float(called), 0.05)
         claims.told("an ordinary 95 % interval would have, at some look", f"{np.mean([one.once for one in found]):.3f}")
-    claims.told("edge of the better model in s.d. an outcome", f"{edge_of((SKILL, skill)):.3f} (skill {skill:.3f})")
+    claims.told("edge of the better model in s.d. an outcome", f"{edge_of((SKILL, skill)):.3f}")
+    claims.told("right directions of the two", f"{right(SKILL):.3f} and {right(skill):.3f}")
     better = over_seeds(partial(apart, skill), range(options.seeds), "a true edge")
     for found, name in zip(zip(*better, strict=True), ("no overlap", "overlap 4"), strict=True):
         after = np.array([one.after if one.called == BETTER else np.inf for one in found])
