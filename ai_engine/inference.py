@@ -16,6 +16,8 @@ MAX_SHIFTS = 999
 OVERLAP_QUANTILE = 0.95
 BLOCK_WINDOWS = 2
 RESAMPLES = 2_000
+# Draws held in memory together: a year of candles has tens of thousands of stretches.
+DRAWN_AT_ONCE = 1_000_000
 FEWEST_BLOCKS = 3
 NORMAL_975 = 1.959963984540054
 
@@ -171,8 +173,13 @@ def share_not_above_zero(values: FloatArray, blocks: IndexArray, *, seed: int = 
 def _resampled_means(values: FloatArray, blocks: IndexArray, count: int, seed: int) -> FloatArray:
     sums = np.bincount(blocks, weights=values, minlength=count)
     sizes = np.bincount(blocks, minlength=count).astype(np.float64)
-    chosen = np.random.default_rng(seed).integers(0, count, size=(RESAMPLES, count))
-    return np.asarray(sums[chosen].sum(axis=1) / sizes[chosen].sum(axis=1), dtype=np.float64)
+    random, means = np.random.default_rng(seed), np.empty(RESAMPLES)
+    at_once = max(DRAWN_AT_ONCE // count, 1)
+    for start in range(0, RESAMPLES, at_once):
+        part = means[start : start + at_once]
+        chosen = random.integers(0, count, size=(len(part), count))
+        part[:] = sums[chosen].sum(axis=1) / sizes[chosen].sum(axis=1)
+    return means
 
 
 def student_quantile(degrees: int) -> float:

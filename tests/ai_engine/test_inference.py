@@ -186,3 +186,17 @@ def test_no_interval_reaches_above_one() -> None:
     hits = np.array([0.0] * 4 + [1.0] * 8)
 
     assert raised_by_parts(Interval(0.4, 0.8, "wilson"), hits, np.repeat([0, 1, 2], 4)).high == 1.0
+
+
+def test_how_many_draws_are_held_together_changes_no_interval() -> None:
+    random = np.random.default_rng(3)
+    stretches = 1_501
+    blocks, values = np.repeat(np.arange(stretches), 2), random.random(2 * stretches)
+
+    low, high = mean_interval(values, blocks) or (0.0, 0.0)
+
+    sums = values.reshape(-1, 2).sum(axis=1)
+    drawn = np.random.default_rng(0).integers(0, stretches, size=(2_000, stretches))
+    spread = float(np.std(sums[drawn].sum(axis=1) / (2.0 * stretches))) * np.sqrt(stretches / (stretches - 1))
+    assert (low + high) / 2 == pytest.approx(values.mean())
+    assert (high - low) / 2 == pytest.approx(stats.t.ppf(0.975, stretches - 1) * spread, rel=3e-3)
