@@ -196,6 +196,16 @@ def test_a_bots_entry_slipped_from_the_price_it_decided_at_and_of_its_exit_nothi
     assert pnl["gross"] == pytest.approx(5.0) == pnl["net"] + pnl["fees"]
 
 
+def test_a_trade_that_is_open_has_given_up_nothing_yet(bench: Bench) -> None:
+    bench.forecast("d1", 0.01)
+    bench.execute("d1", entry_price=100.5, quantity=2.0, fees=0.2)
+
+    told = live(bench)
+
+    assert (told["trades"]["open"], told["pnl"]["net"], told["pnl"]["fees"]) == (1, 0.0, 0.0)
+    assert told["pnl"]["slippage_by_leg"]["entry"] == {"known_trades": 0, "slippage": None}
+
+
 def test_one_fill_whose_price_before_slippage_is_unknown_makes_the_trade_unknown(bench: Bench) -> None:
     bench.forecast("d1", 0.01)
     bench.execute("d1", quantity=2.0, fees=0.0, reference_price=100.0)
