@@ -17,6 +17,7 @@ PROMISED = {
     "version_id", "model_type", "strategy", "trained_at", "training_samples", "validation_samples", "train_accuracy",
     "validation_accuracy", "train_mae", "validation_mae", "verdict", "recommended", "is_active", "activated_at",
     "replaced_at", "total_predictions", "correct_predictions", "live_accuracy", "total_pnl", "notes",
+    "is_shadow", "shadow_origin",
 }  # fmt: skip
 
 
