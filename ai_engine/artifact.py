@@ -192,7 +192,6 @@ class Model:
             scores=scores,
             expected_returns=self.calibration.expected_return(scores),
             confidences=self.calibration.confidence(scores),
-            intervals=None,
         )
 
     def leading_features(self, count: int) -> dict[str, float]:

@@ -63,9 +63,9 @@ def choose(forecast: Forecast, policy: PolicySettings, *, uniform: float | None)
     Examples
     --------
     >>> policy = PolicySettings(0.51, require_edge=False, cost=0.0024, sides="long,short", exploration_rate=0.0)
-    >>> choose(Forecast(0.004, 0.001, None, 0.53), policy, uniform=None).action
+    >>> choose(Forecast(0.004, 0.001, 0.53), policy, uniform=None).action
     'BUY'
-    >>> choose(Forecast(0.004, 0.001, None, 0.505), policy, uniform=None).reason
+    >>> choose(Forecast(0.004, 0.001, 0.505), policy, uniform=None).reason
     'below_min_confidence'
     """
     reason = _reason_to_hold(forecast, policy)

@@ -65,31 +65,24 @@ class Forecast:
 
     score: float
     expected_return: float | None
-    interval: tuple[float, float] | None
     confidence: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Forecasts:
-    """Answers for ``n`` rows at once: each array has shape (n,), ``intervals`` (n, 2) or None when unknown."""
+    """Answers for ``n`` rows at once: each array has shape (n,)."""
 
     scores: FloatArray
     expected_returns: FloatArray
     confidences: FloatArray
-    intervals: FloatArray | None
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def row(self, index: int) -> Forecast:
         """Return the answer for one row."""
-        interval = None
-        if self.intervals is not None:
-            low, high = self.intervals[index]
-            interval = (float(low), float(high))
         return Forecast(
             score=float(self.scores[index]),
             expected_return=float(self.expected_returns[index]),
-            interval=interval,
             confidence=float(self.confidences[index]),
         )

@@ -108,7 +108,7 @@ def decision_of(one: Seen) -> NewDecision:
         feature_names=("guess",),
         features=np.array([one.expected], dtype=np.float32),
         action="BUY" if one.expected > 0 else "SELL",
-        forecast=Forecast(one.expected, one.expected, None, 0.5),
+        forecast=Forecast(one.expected, one.expected, 0.5),
         model_version=None,
         reason=None,
         explored=False,

@@ -53,7 +53,6 @@ def test_an_opened_model_answers_like_the_one_that_was_packed(content: Content, 
     np.testing.assert_array_equal(forecasts.scores, scores)
     np.testing.assert_array_equal(forecasts.expected_returns, content.calibration.expected_return(scores))
     np.testing.assert_array_equal(forecasts.confidences, content.calibration.confidence(scores))
-    assert forecasts.intervals is None
     assert model.feature_names == NAMES
     assert model.manifest["recipe"] == {"l2": 10.0, "seeds": [1, 2]}
     model.check_canaries()

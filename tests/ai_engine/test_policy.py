@@ -20,7 +20,7 @@ RATE = 0.02
 
 
 def forecast(score: float = 0.004, expected: float | None = 0.001, confidence: float | None = 0.5) -> Forecast:
-    return Forecast(score=score, expected_return=expected, interval=None, confidence=confidence)
+    return Forecast(score=score, expected_return=expected, confidence=confidence)
 
 
 @pytest.mark.parametrize(("score", "action"), [(1e-300, "BUY"), (-1e-300, "SELL"), (0.2, "BUY"), (-0.2, "SELL")])

@@ -64,7 +64,7 @@ class ScriptedModel:
     def forecast(self, X: np.ndarray[Any, Any]) -> Forecasts:
         """Against the oscillator: the sign changes often, so that trades open and close."""
         scores = -X[:, self.column].astype(np.float64)
-        return Forecasts(scores, scores / 100, np.full(len(X), 0.6), None)
+        return Forecasts(scores, scores / 100, np.full(len(X), 0.6))
 
 
 class ScriptedServing(Serving):

@@ -107,7 +107,7 @@ class Bench:
         return self.decide(
             decision_id,
             at,
-            **{"action": action, "forecast": Forecast(score, score, None, 0.6), "model_version": VERSION} | fields,
+            **{"action": action, "forecast": Forecast(score, score, 0.6), "model_version": VERSION} | fields,
         )
 
     def execute(self, decision_id: str = "d1", **fields: Any) -> AITrainingSample:

@@ -132,7 +132,7 @@ class Calls(RuleBasedStateMachine):
             feature_names=NAMES,
             features=np.array([1.0, 2.0], dtype=np.float32),
             action=action,
-            forecast=Forecast(score, score, None, 0.6) if version else None,
+            forecast=Forecast(score, score, 0.6) if version else None,
             model_version=version,
             reason=None,
             explored=False,

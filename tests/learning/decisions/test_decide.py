@@ -26,7 +26,7 @@ class Sum:
         self.calls += 1
         scores = X @ np.arange(1, X.shape[1] + 1, dtype=np.float64)
         unknown = np.full(len(X), np.nan)
-        return Forecasts(scores, scores, unknown + 0.6, None)
+        return Forecasts(scores, scores, unknown + 0.6)
 
 
 def serving(model: Any) -> Any:

@@ -13,6 +13,8 @@ from sqlalchemy.orm import Session
 
 from ai_engine.types import Forecast
 from backend.database import Database
+from backend.learning.decisions.intervals import settled
+from backend.learning.decisions.queries import decision_dict
 from backend.learning.decisions.record import NewDecision, record
 from backend.learning.decisions.settle import PriceSpan, Settling, settle_due, settle_prices
 from backend.models import AITrainingSample, Base, Candle, IntervalState, SymbolVolatility
@@ -41,7 +43,7 @@ def tell(bench: Any, draft: Draft, rounds: list[Round], version: str | None) -> 
         terms = Settling(strategy, bench.settings, bench.markets, bench.now)
         for at, prices in rounds:
             settle = [PriceSpan(symbol, at, at) for symbol in prices]
-            forecast = None if version is None else Forecast(0.002, 0.001, None, 0.6)
+            forecast = None if version is None else Forecast(0.002, 0.001, 0.6)
             decisions = [
                 draft(f"{symbol}-{at.isoformat()}", at, symbol=symbol, price=price, forecast=forecast)
                 for symbol, price in prices.items()
@@ -112,6 +114,7 @@ def test_a_version_that_is_activated_on_a_warm_strategy_has_intervals_at_once(
     reach = float(np.linspace(0.0, 3.0, 80)[64])
     assert rows[4][2:4] == pytest.approx((0.001 - reach * 0.006, 0.001 + reach * 0.006))
     assert rows[5][2:4] == pytest.approx((0.001 - reach * 0.012, 0.001 + reach * 0.012))
+    assert decision_dict(bench.sample(rows[5][0]))["expected_return_interval"] == list(rows[5][2:4])
 
 
 def test_the_volatility_is_that_of_the_outcomes_known_when_it_was_decided(
@@ -159,6 +162,35 @@ def test_neither_batches_nor_restarts_change_an_interval(bench: Any, draft: Draf
     assert states[0] == states[1] == states[2]
 
 
+def test_rounds_that_are_settled_late_together_teach_as_they_would_have_one_by_one(
+    bench: Any, draft: Draft, minutes: Minutes
+) -> None:
+    moved = np.random.default_rng(5).normal(size=8) * 0.02
+    states = []
+    for number, together in enumerate((True, False)):
+        bench.strategy, version = f"late{number}", f"v20260301_00001{number}"
+        bench.add_version(version)
+        warm(bench)
+        tell(bench, draft, history(minutes, 4), version)
+        order = np.random.default_rng(6).permutation(8)
+
+        def settle(session: Session, together: bool = together, order: np.ndarray = order) -> None:
+            strategy = bench.begin(session)
+            row = AITrainingSample
+            query = select(row).where(row.strategy == strategy.name).order_by(row.horizon_at, row.symbol)
+            rows = session.scalars(query).all()
+            for one, forward_return in zip(rows, moved, strict=True):
+                one.forward_return = float(forward_return)
+            for part in [[rows[place] for place in order]] if together else [rows[:4], rows[4:6], rows[6:]]:
+                settled(session, strategy, part)
+
+        bench.database.write(settle)
+        states.append(state(bench))
+
+    assert states[0][0][0][1] == 80 + 8
+    assert states[0] == states[1]
+
+
 def test_the_miss_rate_moves_once_a_symbol_and_round(bench: Any, draft: Draft, minutes: Minutes) -> None:
     bench.add_version()
     warm(bench)
@@ -193,10 +225,10 @@ def test_two_decisions_of_a_symbol_at_one_time_are_one_move_and_two_residuals(
 def test_a_correction_teaches_nothing_a_second_time(bench: Any, draft: Draft, minutes: Minutes) -> None:
     tell(bench, draft, history(minutes, 30, ("BTCUSDC",)), None)
     bench.decide("late", minutes(154), price=130.0)  # settles the row of minute 90, whose horizon is at 150
-    before, settled = state(bench), returns(bench)
+    before, known = state(bench), returns(bench)
     bench.decide("earlier", minutes(151), price=150.0)
 
-    corrected = [index for index, (one, other) in enumerate(zip(settled, returns(bench), strict=False)) if one != other]
+    corrected = [index for index, (one, other) in enumerate(zip(known, returns(bench), strict=False)) if one != other]
     assert corrected == [18]
     assert state(bench) == before
 

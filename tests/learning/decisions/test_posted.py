@@ -36,7 +36,7 @@ class FixedModel:
 
     def forecast(self, X: np.ndarray) -> Forecasts:
         scores = X[:, 0].astype(np.float64)
-        return Forecasts(scores, scores / 2, np.full(len(X), 0.7), np.stack([scores - 1, scores + 1], axis=1))
+        return Forecasts(scores, scores / 2, np.full(len(X), 0.7))
 
 
 @dataclass

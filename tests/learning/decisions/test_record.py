@@ -52,7 +52,7 @@ def test_features_are_kept_as_float32_under_their_names(bench: Any, minutes: Any
 
 def test_a_versions_forecast_is_kept_beside_the_decision_and_counted(bench: Any, minutes: Any, draft: Any) -> None:
     bench.add_version()
-    forecast = ModelForecast(0.02, 0.004, None, 0.55)
+    forecast = ModelForecast(0.02, 0.004, 0.55)
     told = {"forecast": forecast, "model_version": VERSION}
 
     ids = store(bench, *(draft(f"d{i}", minutes(i), **told) for i in range(3)), draft("own", minutes(9)))
@@ -92,8 +92,8 @@ def test_the_horizon_is_the_strategys(bench: Any, minutes: Any, draft: Any) -> N
 def test_what_shadows_said_is_kept_beside_and_counts_for_nobody(bench: Any, minutes: Any, draft: Any) -> None:
     bench.add_version()
     bench.add_version("v20260301_000001")
-    own = ModelForecast(0.02, 0.004, None, 0.55)
-    other = ShadowForecast("v20260301_000001", ModelForecast(-0.03, -0.001, None, 0.6), "SELL")
+    own = ModelForecast(0.02, 0.004, 0.55)
+    other = ShadowForecast("v20260301_000001", ModelForecast(-0.03, -0.001, 0.6), "SELL")
 
     store(
         bench,

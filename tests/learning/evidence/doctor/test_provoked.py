@@ -252,7 +252,7 @@ def test_a_version_that_was_wrong_two_times_in_three(clinic: Clinic, bench: Benc
         bench.now = T0 + number * hour
         bench.decide(
             f"d{number}", bench.now, price=price, action="BUY" if score > 0 else "SELL",
-            forecast=Forecast(score, score, None, 0.6), model_version="v20260301_000000",
+            forecast=Forecast(score, score, 0.6), model_version="v20260301_000000",
         )  # fmt: skip
         price *= 1.01 if rises else 0.99
     clinic.now = bench.now
