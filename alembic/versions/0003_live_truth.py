@@ -28,12 +28,27 @@ def upgrade() -> None:
             nullable=True,
         ),
     )
+    op.add_column("ai_training_samples", sa.Column("released_reasons", sa.String(length=96), nullable=True))
     op.create_index(
         "ix_ai_training_samples_quarantined",
         "ai_training_samples",
-        ["strategy", "id"],
+        ["strategy", "quarantine_reason", "timestamp"],
         sqlite_where=sa.text("quarantine_reason IS NOT NULL"),
         postgresql_where=sa.text("quarantine_reason IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_ai_training_samples_quarantine_decision",
+        "ai_training_samples",
+        ["strategy", "quarantine_decision", "timestamp"],
+        sqlite_where=sa.text("quarantine_decision IS NOT NULL"),
+        postgresql_where=sa.text("quarantine_decision IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_ai_training_samples_left",
+        "ai_training_samples",
+        ["strategy", "symbol", "exit_time", "market_return"],
+        sqlite_where=sa.text("exit_time IS NOT NULL"),
+        postgresql_where=sa.text("exit_time IS NOT NULL"),
     )
     op.add_column(
         "ai_model_versions",
@@ -77,8 +92,11 @@ def downgrade() -> None:
     with op.batch_alter_table("ai_model_versions", schema=None) as batch_op:
         batch_op.drop_constraint(op.f("ck_ai_model_versions_shadow_origin_known"), type_="check")
         batch_op.drop_column("shadow_origin")
+    op.drop_index("ix_ai_training_samples_left", table_name="ai_training_samples")
+    op.drop_index("ix_ai_training_samples_quarantine_decision", table_name="ai_training_samples")
     op.drop_index("ix_ai_training_samples_quarantined", table_name="ai_training_samples")
     with op.batch_alter_table("ai_training_samples", schema=None) as batch_op:
         batch_op.drop_constraint(op.f("ck_ai_training_samples_quarantine_decision_known"), type_="check")
+        batch_op.drop_column("released_reasons")
         batch_op.drop_column("quarantine_decision")
         batch_op.drop_column("volatility")

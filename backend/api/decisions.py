@@ -33,6 +33,7 @@ from backend.learning.decisions import outcomes, queries
 from backend.learning.decisions.observed import DecisionBody
 from backend.learning.decisions.posted import PostedDecision, post_decision, post_decisions
 from backend.learning.decisions.strategies import get_strategy
+from backend.learning.decisions.told_outcomes import tell_outcome
 
 router = APIRouter(prefix="/ai", tags=["decisions"], route_class=BotRoute)
 
@@ -212,8 +213,8 @@ def _execute(
 def _close(
     session: Session, context: AppContext, strategy: str | None, decision_id: str, outcome: outcomes.Outcome
 ) -> dict[str, Any]:
-    name, cost = _named(session, context, strategy), context.settings.cost
-    sample = outcomes.record_outcome(session, name, decision_id, outcome, now=context.clock(), cost=cost)
+    name, settings = _named(session, context, strategy), context.settings
+    sample = tell_outcome(session, name, decision_id, outcome, settings=settings, now=context.clock())
     return queries.sample_dict(sample)
 
 

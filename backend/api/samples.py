@@ -92,6 +92,7 @@ def _import(session: Session, context: AppContext, strategy: str, rows: list[obj
         "strategy_created": result.strategy_created,
         "strategy_begun": result.strategy_begun,
         "warnings": result.warnings,
+        "quarantined": result.quarantined,
     }
 
 

@@ -89,6 +89,7 @@ class AITrainingSample(Base):
     outcome_recorded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     quarantine_reason: Mapped[str | None] = mapped_column(String(64))
     quarantine_decision: Mapped[str | None] = mapped_column(String(8))
+    released_reasons: Mapped[str | None] = mapped_column(String(96))
     warning: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -120,9 +121,27 @@ class AITrainingSample(Base):
         Index(
             "ix_ai_training_samples_quarantined",
             "strategy",
-            "id",
+            "quarantine_reason",
+            "timestamp",
             sqlite_where=text("quarantine_reason IS NOT NULL"),
             postgresql_where=text("quarantine_reason IS NOT NULL"),
+        ),
+        Index(
+            "ix_ai_training_samples_quarantine_decision",
+            "strategy",
+            "quarantine_decision",
+            "timestamp",
+            sqlite_where=text("quarantine_decision IS NOT NULL"),
+            postgresql_where=text("quarantine_decision IS NOT NULL"),
+        ),
+        Index(
+            "ix_ai_training_samples_left",
+            "strategy",
+            "symbol",
+            "exit_time",
+            "market_return",
+            sqlite_where=text("exit_time IS NOT NULL"),
+            postgresql_where=text("exit_time IS NOT NULL"),
         ),
     )
 

@@ -55,6 +55,24 @@ Origin = TypeAliasType(
     "Origin",
     Annotated[Literal["decision", "import", "historical", "synthetic"], Field(description="How the sample came here.")],
 )
+QuarantineReason = TypeAliasType(
+    "QuarantineReason",
+    Annotated[
+        Literal["return_out_of_bounds", "price_far_from_candles", "alike_returns"],
+        Field(
+            description="`return_out_of_bounds`: a return beyond ±1; `price_far_from_candles`: a price that was told"
+            " lies far from the candles known for its time; `alike_returns`: ten or more trades of a symbol left within"
+            " a minute with the same return, other than 0."
+        ),
+    ],
+)
+QuarantineDecision = TypeAliasType(
+    "QuarantineDecision",
+    Annotated[
+        Literal["released", "dropped"],
+        Field(description="`released`: it trains, whatever the rule said; `dropped`: it stays out for good."),
+    ],
+)
 Verdict = TypeAliasType(
     "Verdict",
     Annotated[

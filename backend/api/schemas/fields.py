@@ -47,7 +47,8 @@ def parse_time(value: Any) -> datetime:
     return moment.astimezone(UTC)
 
 
-def _storable(value: str) -> str:
+def storable_value(value: str) -> str:
+    """The text itself, where the database can keep it."""
     if not storable_text(value):
         raise ValueError("holds a NUL character or half of a surrogate pair. Remove it")
     return value
@@ -66,6 +67,15 @@ def _known_form_of_run(value: str) -> str:
     if len(value) > 40 or not value.isascii() or not value.replace("-", "").replace("_", "").isalnum():
         raise NotFoundError(
             "There is no run of this name. GET /ai/retraining-runs lists those there are.", reason="unknown_run"
+        )
+    return value
+
+
+def _known_form_of_sample(value: str) -> str:
+    if len(value) > 18 or not (value.isascii() and value.isdigit()):
+        raise NotFoundError(
+            "There is no sample of this number. GET /ai/quarantine lists those that are kept out of training.",
+            reason="unknown_sample",
         )
     return value
 
@@ -100,13 +110,13 @@ Timestamp = Annotated[
         }
     ),
 ]
-Text64 = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_storable)]
+Text64 = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(storable_value)]
 DecisionId = Annotated[str, Field(pattern=DECISION_ID_PATTERN, description="Unique within its strategy.")]
 FillId = Annotated[str, Field(pattern=ID_PATTERN, description="The exchange's or bot's own name for the fill.")]
 Symbol = Annotated[
     str, Field(pattern=SYMBOL_PATTERN, description="Stored without a slash: BTC/USDT is BTCUSDT.", examples=["BTCUSDC"])
 ]
-FeatureName = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_storable)]
+FeatureName = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(storable_value)]
 Features = Annotated[
     dict[FeatureName, FeatureValue],
     Field(
@@ -129,12 +139,15 @@ Cursor = Annotated[str | None, Query(pattern=CURSOR_PATTERN, description="`next_
 ReasonQuery = Annotated[
     str | None,
     Query(min_length=1, max_length=500, description="Why; it is kept in the audit trail."),
-    AfterValidator(lambda value: None if value is None else _storable(value)),
+    AfterValidator(lambda value: None if value is None else storable_value(value)),
 ]
 DecisionIdPath = Annotated[str, Path(pattern=DECISION_ID_PATTERN, description="The decision's id.")]
 StrategyPath = Annotated[str, Path(pattern=STRATEGY_PATTERN, description="The strategy's name.")]
 VersionIdPath = Annotated[str, Path(description="Such as v20260131_030000."), AfterValidator(_known_form_of_version)]
 RunIdPath = Annotated[str, Path(description="The run's id."), AfterValidator(_known_form_of_run)]
+SampleIdPath = Annotated[
+    str, Path(description="The sample's number, such as 4711."), AfterValidator(_known_form_of_sample)
+]
 VersionIdField = Annotated[
     str,
     Field(description="A version of any strategy.", examples=["v20260131_030000"]),

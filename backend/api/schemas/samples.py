@@ -10,6 +10,8 @@ from backend.api.schemas.described import (
     DescribedAs,
     LabelSource,
     Origin,
+    QuarantineDecision,
+    QuarantineReason,
     Side,
     TargetClass,
     Time,
@@ -98,7 +100,8 @@ class SampleOut(SampleColumns):
     warning: str | None = Field(description="What does not fit together in what was told; null: nothing.")
     forward_return_source: str | None = Field(description="Whose price `forward_return` was read from.")
     horizon_at: Time = Field(description="When `forward_return` is read, UTC.")
-    quarantine_reason: str | None = Field(description="Why it is kept out of training; null: it is not.")
+    quarantine_reason: QuarantineReason | None = Field(description="Why it is kept out of training; null: it is not.")
+    quarantine_decision: QuarantineDecision | None = Field(description="What a person said of it; null: nothing.")
 
 
 class SampleWithFeatures(SampleOut):
@@ -181,3 +184,4 @@ class ImportAnswer(Answer):
     warnings: dict[str, int] = Field(
         description="What is said of stored rows, and of how many, such as short trades in a long only strategy."
     )
+    quarantined: dict[str, int] = Field(description="Stored rows that are kept out of training, by reason.")

@@ -25,7 +25,8 @@ from backend.database import Database
 from backend.errors import ConflictError
 from backend.learning.decisions.checks import MAX_RETURN
 from backend.learning.decisions.historical_plan import Places, Plan, Terms
-from backend.learning.decisions.labelling import RETURN_OUT_OF_BOUNDS, Costs, hypothetical
+from backend.learning.decisions.labelling import Costs, hypothetical
+from backend.learning.decisions.plausibility import RETURN_OUT_OF_BOUNDS
 from backend.learning.decisions.strategies import (
     CLOSED_MARKETS,
     DEFAULT,

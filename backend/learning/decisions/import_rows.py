@@ -47,7 +47,7 @@ READ_ONLY = (
     *("id", "sample_id", "strategy", "state", "origin", "price", "model_version", "expected_return"),
     *("expected_return_interval", "reason", "explored", "propensity", "fees_known", "reported_pnl", "warning"),
     *("market_return", "forward_return", "forward_return_source", "horizon_at", "target_class", "label_source"),
-    *("outcome_known", "quarantine_reason"),
+    *("outcome_known", "quarantine_reason", "quarantine_decision"),
 )
 SIDES, ACTIONS = ("BUY", "SELL"), ("BUY", "SELL", "HOLD")
 LABEL_SLACK, LABEL_SLACK_SHARE = 0.005, 0.01

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from ai_engine import labels
 from backend.errors import InvalidInputError, QuantumTraderError
 from backend.learning.decisions.import_rows import ImportRow, Terms, parse
+from backend.learning.decisions.known_prices import judge_prices
 from backend.learning.decisions.labelling import (
     label_counterfactual,
     label_executed,
@@ -20,6 +21,7 @@ from backend.learning.decisions.labelling import (
     warn,
     warn_of_early_times,
 )
+from backend.learning.decisions.prices import markets_of
 from backend.learning.decisions.strategies import (
     EXTERNAL,
     check_market,
@@ -42,7 +44,8 @@ BEGUN = ("name", "market", "timeframe", "horizon_candles", "sides")
 class ImportResult:
     """What became of the rows: each is accepted, a duplicate of a stored one, or rejected.
 
-    ``warnings`` counts what is said of accepted rows; ``strategy_begun`` is what a strategy that they begin is held to.
+    ``warnings`` counts what is said of accepted rows; ``strategy_begun`` is what a strategy that they begin is held to;
+    ``quarantined`` counts, by reason, accepted rows that are kept out of training.
     """
 
     accepted: int
@@ -51,6 +54,7 @@ class ImportResult:
     strategy_created: bool
     warnings: dict[str, int] = field(default_factory=dict)
     strategy_begun: dict[str, Any] | None = None
+    quarantined: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -90,7 +94,10 @@ def import_samples(
             session, strategy_name, market=EXTERNAL, settings=settings, now=now, actor=actor
         )
         begun = strategy if created else None
-        _store(session, strategy, judged.fresh, judged.terms)
+        samples = _store(session, strategy, judged.fresh, judged.terms)
+        judge_prices(session, strategy, markets_of(strategy, settings), samples)
+        held = Counter(sample.quarantine_reason for sample in samples if sample.quarantine_reason is not None)
+        return replace(judged.result(begun), quarantined=dict(held))
     return judged.result(begun)
 
 
@@ -219,13 +226,14 @@ def _blob(row: ImportRow) -> bytes:
     return np.ascontiguousarray(row.features, dtype="<f4").tobytes()
 
 
-def _store(session: Session, strategy: Strategy, rows: Sequence[ImportRow], terms: Terms) -> None:
+def _store(session: Session, strategy: Strategy, rows: Sequence[ImportRow], terms: Terms) -> list[AITrainingSample]:
     schema = ensure_schema(session, strategy, rows[0].names, now=terms.now)
     samples = [_sample(strategy, schema, row, terms) for row in rows]
     session.add_all(samples)
     session.flush()
     session.add_all(trade_log(sample) for sample in samples if sample.executed)
     session.flush()
+    return samples
 
 
 def _sample(strategy: Strategy, schema: FeatureSchema, row: ImportRow, terms: Terms) -> AITrainingSample:

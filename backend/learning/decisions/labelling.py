@@ -7,11 +7,9 @@ from typing import Protocol
 from ai_engine import labels
 from ai_engine.types import Action, LabelSource
 from backend.errors import InvalidInputError
-from backend.learning.decisions.checks import MAX_RETURN
 from backend.models import AITrainingSample, TradeLog
 
 LONG_ONLY = "long"
-RETURN_OUT_OF_BOUNDS = "return_out_of_bounds"
 PNL_TOLERANCE = 1e-3
 NOTIONAL_TOLERANCE = 1e-6
 CLOCKS_DIFFER = timedelta(seconds=60)
@@ -104,16 +102,6 @@ def warn_of_early_times(
         warn(sample, EARLY_ENTRY)
     if exit_time is not None and exit_time < sample.timestamp:
         warn(sample, EARLY_EXIT)
-
-
-def judge_plausibility(sample: AITrainingSample) -> None:
-    """Quarantine the row while one of its returns is beyond all bounds; another reason is left alone."""
-    returns = (sample.forward_return, sample.market_return, sample.target_label if sample.executed else None)
-    implausible = any(value is not None and abs(value) > MAX_RETURN for value in returns)
-    if implausible and sample.quarantine_reason is None:
-        sample.quarantine_reason = RETURN_OUT_OF_BOUNDS
-    elif not implausible and sample.quarantine_reason == RETURN_OUT_OF_BOUNDS:
-        sample.quarantine_reason = None
 
 
 def trade_log(sample: AITrainingSample) -> TradeLog:

@@ -24,11 +24,11 @@ from backend.learning.decisions.fills import (
 from backend.learning.decisions.labelling import (
     LONG_ONLY,
     clear_outcome,
-    judge_plausibility,
     label_executed,
     trade_log,
     warn_of_early_times,
 )
+from backend.learning.decisions.plausibility import judge_returns
 from backend.learning.evidence.live_metrics import counted
 from backend.models import AITrainingSample, Strategy
 
@@ -293,5 +293,5 @@ def _close_if_left(session: Session, sample: AITrainingSample, outcome: Outcome,
         sample.quantity = entered if all_left else left.quantity
         sample.fees, sample.fees_known = fees_of_trade(fills_of(session, sample, "entry"), fills)
         label_executed(sample, now=now)
-        judge_plausibility(sample)
+        judge_returns(sample)
     session.add(trade_log(sample))

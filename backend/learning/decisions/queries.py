@@ -46,7 +46,7 @@ def list_samples(session: Session, chosen: SampleFilter) -> tuple[list[dict[str,
         query = query.options(lazyload(row.feature_schema))
     samples = list(session.scalars(query))
     page = samples[: chosen.limit]
-    next_cursor = _cursor(page[-1]) if len(samples) > chosen.limit else None
+    next_cursor = cursor_of(page[-1]) if len(samples) > chosen.limit else None
     return [sample_dict(sample, features=chosen.features) for sample in page], next_cursor
 
 
@@ -142,6 +142,7 @@ def _earned(sample: AITrainingSample) -> dict[str, Any]:
         "label_source": sample.label_source,
         "outcome_known": sample.outcome_known,
         "quarantine_reason": sample.quarantine_reason,
+        "quarantine_decision": sample.quarantine_decision,
     }
 
 
@@ -169,10 +170,10 @@ def _chosen(chosen: SampleFilter) -> Select[AITrainingSample]:
         query = query.where(row.timestamp >= chosen.since)
     if chosen.until is not None:
         query = query.where(row.timestamp <= chosen.until)
-    return query if chosen.cursor is None else _after(query, chosen.cursor)
+    return query if chosen.cursor is None else after_cursor(query, chosen.cursor)
 
 
-def _after(query: Select[AITrainingSample], cursor: str) -> Select[AITrainingSample]:
+def after_cursor(query: Select[AITrainingSample], cursor: str) -> Select[AITrainingSample]:
     """The rows older than the last one shown."""
     row, match = AITrainingSample, CURSOR.fullmatch(cursor)
     if match is None:
@@ -181,7 +182,8 @@ def _after(query: Select[AITrainingSample], cursor: str) -> Select[AITrainingSam
     return query.where(or_(row.timestamp < timestamp, and_(row.timestamp == timestamp, row.id < last_id)))
 
 
-def _cursor(sample: AITrainingSample) -> str:
+def cursor_of(sample: AITrainingSample) -> str:
+    """What a page that ends with the sample gives out, for the next to begin after it."""
     return f"{(sample.timestamp - EPOCH) // timedelta(microseconds=1)}-{sample.id}"
 
 

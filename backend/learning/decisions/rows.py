@@ -62,7 +62,7 @@ def read_training_rows(
         recorded_until=max((one.outcome_recorded_at for one in held if one.outcome_recorded_at), default=None),
         samples_count=len(found),
         outcomes_pending=session.scalar(pending) or 0,
-        quarantined=dict(Counter(one.quarantine_reason for one in found if one.quarantine_reason is not None)),
+        quarantined=dict(Counter(_kept_out_for(one) for one in found if one.quarantine_reason is not None)),
         other_schema=len(usable) - len(held),
         since=since,
         until=until,
@@ -118,6 +118,11 @@ def read_features(session: Session, ids: Sequence[int], names: tuple[str, ...]) 
     return [one.id for one in held], _features(held, schemas, names)
 
 
+def _kept_out_for(one: Any) -> str:
+    """The rule that holds the row, or that a person dropped it."""
+    return str(one.quarantine_reason if one.quarantine_decision is None else one.quarantine_decision)
+
+
 def _later(one: Any, until: datetime | None) -> bool:
     """Whether the row's outcome was recorded after then, which is anew."""
     return until is not None and one.outcome_recorded_at is not None and one.outcome_recorded_at > until
@@ -151,6 +156,7 @@ def _columns() -> Any:
         row.outcome_known,
         row.outcome_recorded_at,
         row.quarantine_reason,
+        row.quarantine_decision,
         row.feature_schema_id,
         row.features_blob,
     )

@@ -17,7 +17,9 @@ from sqlalchemy.orm import Session, defer, lazyload
 from ai_engine import labels
 from ai_engine.types import LabelSource
 from backend.learning.decisions.intervals import hold, learned
-from backend.learning.decisions.labelling import Costs, computed, judge_plausibility, label_counterfactual
+from backend.learning.decisions.known_prices import judge_prices, rows_around, rows_held, told_by_others
+from backend.learning.decisions.labelling import Costs, computed, label_counterfactual
+from backend.learning.decisions.plausibility import PRICE_FAR_FROM_CANDLES, judge_returns
 from backend.learning.decisions.prices import HorizonPrices, Quote, markets_of
 from backend.learning.decisions.strategies import CLOSED_MARKETS, horizon_of, timeframe_of
 from backend.learning.evidence.live_metrics import counted
@@ -26,6 +28,7 @@ from backend.settings import Settings
 
 UNOBSERVABLE = "unobservable"
 CHUNK = 1_000
+HELD_CANDLES, HELD_AT_LEAST = 3, timedelta(days=3)
 AT_WORK = ("warming", "running", "stale")
 
 
@@ -82,6 +85,7 @@ def settle_due(
         last = (rows[-1].horizon_at, rows[-1].id)
         settled += _settle(session, terms, rows, passed=market_time - terms.timeframe)
         rows = list(session.scalars(query.where(tuple_(row.horizon_at, row.id) > last))) if len(rows) == CHUNK else []
+    _judge(session, terms, rows_held(session, strategy, market_time - HELD_CANDLES * terms.timeframe))
     return settled
 
 
@@ -104,8 +108,9 @@ def settle_followers(
     row = AITrainingSample
     at_work = _feed_of().where(Feed.state.in_(AT_WORK)).exists()
     waiting = _has_rows(or_(row.horizon_at <= market_time, and_(row.price.is_(None), row.timestamp < market_time)))
+    held = _holds_prices_since(market_time - HELD_AT_LEAST)
     settled = 0
-    for strategy in session.scalars(select(Strategy).where(~at_work, waiting).order_by(Strategy.name)).all():
+    for strategy in session.scalars(select(Strategy).where(~at_work, or_(waiting, held)).order_by(Strategy.name)).all():
         markets = markets_of(strategy, settings)
         if market in markets:
             settled += settle_due(session, strategy, market_time=market_time, costs=costs, markets=markets, now=now)
@@ -147,7 +152,10 @@ def settle_candles(session: Session, terms: Settling, spans: Iterable[PriceSpan]
     told = list(spans)
     for span in told:
         _fill_between(session, terms, span.first - 2 * terms.timeframe, span.last)
-    return settle_prices(session, terms, told)
+    settled = settle_prices(session, terms, told)
+    for span in told:
+        _judge(session, terms, rows_around(session, terms.strategy, span.symbol, span.first, span.last))
+    return settled
 
 
 def settle_rows(session: Session, terms: Settling, rows: Sequence[AITrainingSample]) -> int:
@@ -178,6 +186,13 @@ def _has_rows(which: ColumnElement[bool]) -> Exists:
     """Whether the strategy has decisions of that kind that are neither settled nor given up."""
     row = AITrainingSample
     return select(row.id).where(row.strategy == Strategy.name, row.origin == "decision", which, *_unsettled()).exists()
+
+
+def _holds_prices_since(moment: datetime) -> Exists:
+    """Whether the strategy holds a row, left since then, whose prices the next candles may bear out."""
+    row = AITrainingSample
+    held = (row.quarantine_reason == PRICE_FAR_FROM_CANDLES, row.quarantine_decision.is_(None))
+    return select(row.id).where(row.strategy == Strategy.name, *held, row.exit_time >= moment).exists()
 
 
 def _feed_of() -> Select[str]:
@@ -212,7 +227,15 @@ def _settle(session: Session, terms: Settling, rows: Sequence[AITrainingSample],
             elif passed is not None and row.horizon_at < passed:
                 row.forward_return_source = UNOBSERVABLE
                 row.state = UNOBSERVABLE if row.state == "pending" else row.state
+        judge_prices(session, terms.strategy, terms.markets, told_by_others(rows))
     return settled
+
+
+def _judge(session: Session, terms: Settling, rows: Sequence[AITrainingSample]) -> None:
+    """Hold the prices that were told for the rows against the candles known by now."""
+    told = told_by_others(rows)
+    with counted(session, told, terms.round_trip):
+        judge_prices(session, terms.strategy, terms.markets, told)
 
 
 def _fill(session: Session, terms: Settling, rows: Sequence[AITrainingSample]) -> None:
@@ -235,5 +258,5 @@ def _apply(row: AITrainingSample, reference: float, quote: Quote, terms: Settlin
     hypothetical = not row.outcome_known or row.label_source == LabelSource.COUNTERFACTUAL
     if hypothetical and not row.executed:
         label_counterfactual(row, forward, sides=terms.strategy.sides, costs=terms.costs, now=terms.now)
-    judge_plausibility(row)
+    judge_returns(row)
     return True

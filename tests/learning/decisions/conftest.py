@@ -16,6 +16,7 @@ from backend.learning.decisions.outcomes import Execution, Outcome, record_execu
 from backend.learning.decisions.record import NewDecision, record
 from backend.learning.decisions.settle import PriceSpan, Settling, settle_prices, settle_rows
 from backend.learning.decisions.strategies import ensure_schema, ensure_strategy
+from backend.learning.decisions.told_outcomes import tell_outcome
 from backend.learning.evidence.live_metrics import recompute
 from backend.models import AIModelVersion, AITrainingSample, Strategy
 from backend.settings import Settings
@@ -126,6 +127,12 @@ class Bench:
             now=self.now,
             cost=self.settings.cost,
         )
+
+    def tell(self, decision_id: str = "d1", **fields: Any) -> AITrainingSample:
+        """Leave as a bot does, whose outcome is judged by all rules."""
+        given: dict[str, Any] = {"exit_price": 110.0, "exit_time": T0 + timedelta(minutes=20)}
+        told = Outcome(**given | fields)
+        return self.database.write(tell_outcome, self.strategy, decision_id, told, settings=self.settings, now=self.now)
 
     def sample(self, decision_id: str = "d1") -> AITrainingSample:
         row = AITrainingSample

@@ -1,0 +1,111 @@
+"""What cannot be believed: which rules keep a row out of training, and what a person said of it before.
+
+A row is held for one reason at a time. A rule that a person overruled for a row never holds it again, and a row that
+a person dropped stays out whatever the rules say. Callers move the live counters: see ``live_metrics.counted``.
+"""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, lazyload
+
+from ai_engine.types import LabelSource
+from backend.learning.decisions.checks import MAX_RETURN
+from backend.models import AITrainingSample
+
+RETURN_OUT_OF_BOUNDS = "return_out_of_bounds"
+PRICE_FAR_FROM_CANDLES = "price_far_from_candles"
+ALIKE_RETURNS = "alike_returns"
+RULES = (RETURN_OUT_OF_BOUNDS, PRICE_FAR_FROM_CANDLES, ALIKE_RETURNS)
+RELEASED, DROPPED = "released", "dropped"
+
+ALIKE_AT_LEAST = 10
+ALIKE_WITHIN = timedelta(minutes=1)
+ALIKE_TOLERANCE = 1e-9
+
+
+def keep_out(sample: AITrainingSample, rule: str) -> None:
+    """Hold the row for this reason, unless a person overruled the rule for it, or it is kept out already."""
+    if sample.quarantine_reason is None and rule not in overruled(sample):
+        sample.quarantine_reason, sample.quarantine_decision = rule, None
+
+
+def let_in(sample: AITrainingSample, rule: str) -> None:
+    """Take the row out of quarantine where this rule alone held it; what a person dropped stays out."""
+    if sample.quarantine_reason == rule and sample.quarantine_decision != DROPPED:
+        sample.quarantine_reason = None
+
+
+def overruled(sample: AITrainingSample) -> list[str]:
+    """The rules that a person overruled for the row, in the order in which that was done."""
+    return (sample.released_reasons or "").split()
+
+
+def judge_returns(sample: AITrainingSample) -> None:
+    """Hold the row while one of its returns is beyond all bounds; another reason is left alone."""
+    if any(abs(value) > MAX_RETURN for value in returns_of(sample).values()):
+        keep_out(sample, RETURN_OUT_OF_BOUNDS)
+    else:
+        let_in(sample, RETURN_OUT_OF_BOUNDS)
+
+
+def find_alike(session: Session, sample: AITrainingSample) -> list[AITrainingSample]:
+    """The row and those closed with it in a burst of alike returns, locked on PostgreSQL; none without a burst.
+
+    A burst is ``ALIKE_AT_LEAST`` trades of one strategy and symbol with the same return, other than 0, whose exits lie
+    within a minute. Were there more, each was found with those nearest to it when the last of them arrived: nine on
+    either side are enough, so that ten thousand such trades cost no more each than ten.
+    """
+    if not sample.market_return or sample.exit_time is None or sample.label_source != LabelSource.EXECUTED:
+        return []
+    before = _nearest(session, sample, sample.exit_time, earlier=True)
+    after = _nearest(session, sample, sample.exit_time, earlier=False)
+    around = [*reversed(before), sample, *after]
+    found: dict[int, AITrainingSample] = {}
+    for first in range(len(around) - ALIKE_AT_LEAST + 1):
+        burst = around[first : first + ALIKE_AT_LEAST]
+        if _left(burst[-1]) - _left(burst[0]) <= ALIKE_WITHIN:
+            found |= {one.id: one for one in burst}
+    return list(found.values())
+
+
+def hold_alike(sample: AITrainingSample) -> None:
+    """Hold the row as one of a burst. No later price takes that back, so that it replaces a reason that may go."""
+    if ALIKE_RETURNS not in overruled(sample) and sample.quarantine_decision != DROPPED:
+        sample.quarantine_reason, sample.quarantine_decision = ALIKE_RETURNS, None
+
+
+def returns_of(sample: AITrainingSample) -> dict[str, float]:
+    """The row's known returns, by name."""
+    told = {
+        "forward_return": sample.forward_return,
+        "market_return": sample.market_return,
+        "target_label": sample.target_label if sample.executed else None,
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _left(sample: AITrainingSample) -> datetime:
+    if sample.exit_time is None:
+        raise ValueError("only rows that were left are compared")
+    return sample.exit_time
+
+
+def _nearest(session: Session, sample: AITrainingSample, left: datetime, *, earlier: bool) -> list[AITrainingSample]:
+    """The nearest alike trades on one side in time, nearest first; those of the same moment stand before it."""
+    row, value = AITrainingSample, float(sample.market_return or 0.0)
+    tolerance = ALIKE_TOLERANCE * abs(value)
+    span = row.exit_time.between(left - ALIKE_WITHIN, left) if earlier else row.exit_time > left
+    query = select(row).where(
+        row.strategy == sample.strategy,
+        row.symbol == sample.symbol,
+        span,
+        row.exit_time <= left + ALIKE_WITHIN,
+        row.market_return.between(value - tolerance, value + tolerance),
+        row.id != sample.id,
+        row.origin == "decision",
+        row.label_source == LabelSource.EXECUTED.value,
+    )
+    order = row.exit_time.desc() if earlier else row.exit_time
+    nearest = query.order_by(order).limit(ALIKE_AT_LEAST - 1).options(lazyload(row.feature_schema))
+    return list(session.scalars(nearest.with_for_update().execution_options(populate_existing=True)))
