@@ -31,6 +31,8 @@ class Rows:
         Features, shape (n, f), columns in the order of ``feature_names`` (sorted).
     forward_returns, market_returns
         Fractions, shape (n,); NaN where unknown.
+    vouched_ids
+        Decision ids of rows whose returns a person vouched for: they train however large these are.
     """
 
     decision_ids: tuple[str, ...]
@@ -42,6 +44,7 @@ class Rows:
     forward_returns: FloatArray
     market_returns: FloatArray
     label_sources: tuple[str, ...]
+    vouched_ids: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.decision_ids)
@@ -103,7 +106,8 @@ def build(rows: Rows, *, include_synthetic: bool = False) -> Dataset:
     reasons.refuse(~has_horizon & ~has_trade, "missing_return")
     returns = np.where(has_horizon, rows.forward_returns, rows.market_returns)
     with np.errstate(invalid="ignore"):
-        reasons.refuse(np.abs(returns) > MAX_ABS_RETURN, "implausible_return")
+        vouched = np.isfinite(returns) & np.isin(rows.decision_ids, sorted(rows.vouched_ids))
+        reasons.refuse((np.abs(returns) > MAX_ABS_RETURN) & ~vouched, "implausible_return")
     order = _sorted_order(rows, returns)
     order = order[reasons.usable[order]]
     order = _without_repeats(rows, order, reasons)
@@ -130,7 +134,9 @@ class _Reasons:
 
 
 def _check_shapes(rows: Rows) -> None:
-    lengths = {name: len(getattr(rows, name)) for name in Rows.__slots__ if name != "feature_names"}
+    lengths = {
+        name: len(getattr(rows, name)) for name in Rows.__slots__ if name not in ("feature_names", "vouched_ids")
+    }
     if len(set(lengths.values())) != 1:
         raise ValueError(f"Rows have columns of different lengths: {lengths}.")
     if rows.X.ndim != 2 or rows.X.shape[1] != len(rows.feature_names):

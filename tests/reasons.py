@@ -13,7 +13,7 @@ FOLDERS = ("ai_engine", "backend")
 REASON_COLUMNS = {"reason", "quarantine_reason", "exit_reason", "close_requested", "due", "no_model"}
 TAKES_REASONS = {"refuse", "_hold", "Refused", "Exit"}
 """Functions whose text arguments are reasons."""
-REASON_TABLES = {"REASONS"}
+REASON_TABLES = {"REASONS", "RULES"}
 """Module-level tables whose keys, or whose entries, are reasons."""
 
 

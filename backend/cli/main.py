@@ -51,6 +51,7 @@ COMMANDS = {
         "rebuild", "rebuild", "Train a version again from the same rows, and prove that the same file comes out.", 1
     ),
     "samples": Entry("samples", "samples", "Decisions with their outcomes, newest first, as a table, JSON or CSV."),
+    "quarantine": Entry("quarantine", "quarantine", "Samples kept out of training: list them, release one, drop one."),
     "runs": Entry("views", "runs", "Retrainings, scheduled and manual, newest first."),
     "import": Entry("imports", "import_file", "Bring in the closed trades of another bot from a CSV or JSON file."),
     "backup": Entry(

@@ -59,7 +59,7 @@ def _show_status(told: Mapping[str, Any]) -> None:
             "signals, 24 h": ", ".join(f"{action} {count:,}" for action, count in signals.items()),
             "decisions": f"{decisions['total']:,}, {decisions['today']:,} of them recorded today",
             "outcomes": f"{decisions['outcome_known']:,} known, {decisions['pending']:,} to come,"
-            f" {decisions['unobservable']:,} unobservable",
+            f" {decisions['unobservable']:,} unobservable{_held(samples['quarantined'])}",
             "other rows": _others(samples["by_origin"]),
             "known from": sources or "nothing yet",
             "retraining": _retraining(retraining),
@@ -67,6 +67,11 @@ def _show_status(told: Mapping[str, Any]) -> None:
         }
     )
     print("\nWhat might be wrong, and what to do: qt doctor")
+
+
+def _held(quarantined: int) -> str:
+    """Rows that wait for somebody to look, of whatever origin."""
+    return f"; {quarantined:,} in quarantine: qt quarantine" if quarantined else ""
 
 
 def _others(origins: Mapping[str, int]) -> str:

@@ -26,6 +26,7 @@ class Code(StrEnum):
     RETRAINING_FAILED = "retraining_failed"
     SAME_DATA = "same_data"
     SELF_AUDIT_FAILED = "self_audit_failed"
+    SAMPLES_QUARANTINED = "samples_quarantined"
     LIVE_ACCURACY_LOW = "live_accuracy_low"
     SKILL_LOST = "skill_lost"
     ERRORS_DRIFTED = "errors_drifted"
@@ -118,6 +119,11 @@ CATALOGUE_OF_CODES: dict[Code, Entry] = {
         "Activate nothing new; read GET /ai/self-audit, update or reinstall the program, then run qt self-audit.",
         Severity.ERROR,
         alarms=True,
+    ),
+    Code.SAMPLES_QUARANTINED: Entry(
+        "Samples that cannot be believed are kept out of training until somebody looks at them.",
+        "Look at them with qt quarantine; release those that are right, drop the others.",
+        Severity.INFO,
     ),
     Code.LIVE_ACCURACY_LOW: Entry(
         "The active version's live accuracy lies below 55 %, beyond what chance explains.",

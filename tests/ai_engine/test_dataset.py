@@ -64,6 +64,21 @@ def test_a_return_of_exactly_one_hundred_per_cent_is_plausible(rows: Rows) -> No
     assert build(changed(rows, 4, forward_returns=1.0)).rejected == {}
 
 
+def test_a_large_return_that_a_person_vouched_for_trains(rows: Rows) -> None:
+    large = changed(changed(rows, 4, forward_returns=3.0), 5, forward_returns=3.0)
+
+    dataset = build(replace(large, vouched_ids=frozenset({rows.decision_ids[4]})))
+
+    assert dataset.rejected == {"implausible_return": 1}
+    assert (dataset.y == 3.0).sum() == 1
+
+
+def test_nobody_can_vouch_for_a_return_that_is_no_number(rows: Rows) -> None:
+    endless = replace(changed(rows, 4, forward_returns=np.inf), vouched_ids=frozenset(rows.decision_ids))
+
+    assert build(endless).rejected == {"implausible_return": 1}
+
+
 def test_a_row_with_two_faults_is_counted_once(rows: Rows) -> None:
     spoiled = changed(with_feature(rows, 4, np.nan), 4, label_sources="synthetic", ends=0)
 

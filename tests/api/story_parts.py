@@ -244,6 +244,33 @@ def says_what_is_usual(task: Task, _progress: Callable[[str, float], None]) -> t
     return found, {"python": "3.11.2", "numpy": "2.3.5", "xgboost": "3.1.2"}
 
 
+def rules_on_rows(story: Any) -> None:
+    """Two trades that cannot be believed: one price was right after all, the other one was not."""
+    for line in ("young-1", "young-2"):
+        decided = {"symbol": "BTCUSDC", "price": 45000.0, "predicted_action": "BUY", "decision_id": line}
+        story.ask("POST /ai/decisions?strategy=young", {**decided, "features": {**BOT, "volume_z": 0.3}})
+        left = {"side": "BUY", "entry_price": 45000.0, "quantity": 0.1, "exit_price": 105000.0, "fees": 15.0}
+        story.ask(f"POST /ai/decisions/{line}/outcome?strategy=young", {**left, "exit_time": iso(story.now)})
+    call = "/ai/quarantine"
+    held = story.tell(
+        "listQuarantine", f"GET {call}?strategy=young", name="held", summary="Two rows wait for somebody to look"
+    )["samples"]
+    second, first = (one["id"] for one in held)
+    story.tell(
+        "releaseSample", f"POST {call}/{first}/release?reason=The%20exchange%20did%20trade%20there", name="released",
+        summary="It trains after all",
+    )  # fmt: skip
+    story.tell(
+        "releaseSample", f"POST {call}/{first}/release", name="again", summary="Said again, with the reason as a body",
+        body={"reason": "The exchange did trade there."},
+    )  # fmt: skip
+    story.tell(
+        "dropSample", f"POST {call}/{second}/drop", name="dropped", summary="It stays out for good",
+        body={"reason": "A slipped decimal point."},
+    )  # fmt: skip
+    story.tell("releaseSample", f"POST {call}/{first}/release", name="why", summary="No reason given", status=422)
+
+
 PARTS: tuple[Callable[[Any], None], ...] = (
     imports,
     trains,
@@ -252,4 +279,5 @@ PARTS: tuple[Callable[[Any], None], ...] = (
     changes_version,
     audits_itself,
     looks_around,
+    rules_on_rows,
 )

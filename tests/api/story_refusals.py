@@ -41,6 +41,7 @@ def names(story: Any) -> None:
     refuse(story, "getDecision", "GET /ai/decisions/mybot-99", "unknown_decision", 404)
     refuse(story, "getModel", "GET /ai/models/v20250101_030000", "unknown_version", 404)
     refuse(story, "getRun", "GET /ai/retraining-runs/run-1", "unknown_run", 404)
+    refuse(story, "dropSample", "POST /ai/quarantine/4711/drop?reason=wrong", "unknown_sample", 404)
 
 
 def bodies(story: Any) -> None:
@@ -91,6 +92,8 @@ def outcomes(story: Any) -> None:
         ("mybot-43", "not_executed", LEFT),
     ):
         refuse(story, "postOutcome", f"POST /ai/decisions/{decision}/outcome", reason, 409, body)
+    plain = story.ask("GET /ai/decisions/mybot-43")["sample_id"]
+    refuse(story, "dropSample", f"POST /ai/quarantine/{plain}/drop?reason=wrong", "not_quarantined", 409)
 
 
 def activations(story: Any) -> None:

@@ -27,6 +27,9 @@ class SampleCounts(Answer):
     outcome_known: int = Field(description="Those that can teach something.")
     pending: int = Field(description="Those whose outcome may still come.")
     unobservable: int = Field(description="Those whose outcome will never be known.")
+    quarantined: int = Field(
+        description="Those that wait, outside training, for somebody to look: `GET /ai/quarantine`."
+    )
     today: int = Field(description="Recorded since 00:00 UTC of today, whenever they were decided; imported rows too.")
     by_action: dict[str, int] = Field(description="By BUY, SELL and HOLD.")
     by_label_source: dict[str, int] = Field(description="Known outcomes by where they come from.")

@@ -4,7 +4,10 @@ A row is held for one reason at a time. A rule that a person overruled for a row
 a person dropped stays out whatever the rules say. Callers move the live counters: see ``live_metrics.counted``.
 """
 
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, lazyload
@@ -73,6 +76,13 @@ def hold_alike(sample: AITrainingSample) -> None:
     """Hold the row as one of a burst. No later price takes that back, so that it replaces a reason that may go."""
     if ALIKE_RETURNS not in overruled(sample) and sample.quarantine_decision != DROPPED:
         sample.quarantine_reason, sample.quarantine_decision = ALIKE_RETURNS, None
+
+
+def by_reason(rows: Iterable[Any]) -> dict[str, int]:
+    """How many of the rows are kept out, by the rule that holds them; those that a person dropped by that."""
+    kept_out = [row for row in rows if row.quarantine_reason is not None]
+    held = Counter(row.quarantine_reason for row in kept_out if row.quarantine_decision != DROPPED)
+    return dict(held + Counter({DROPPED: len(kept_out) - held.total()}))
 
 
 def returns_of(sample: AITrainingSample) -> dict[str, float]:

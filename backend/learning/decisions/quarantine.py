@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, or_, select, union_all
+from sqlalchemy import ColumnElement, Select, func, or_, select, union_all
 from sqlalchemy.orm import Session, lazyload
 
 from backend.clock import iso
@@ -64,6 +64,14 @@ def list_quarantine(session: Session, chosen: QuarantineFilter) -> tuple[list[di
     samples = list(session.scalars(query.options(lazyload(row.feature_schema))))
     page = samples[: chosen.limit]
     return [kept_out_dict(sample) for sample in page], cursor_of(page[-1]) if len(samples) > chosen.limit else None
+
+
+def count_held(session: Session, strategy: str) -> dict[str, int]:
+    """How many rows wait for somebody to look, by the rule that holds them."""
+    row = AITrainingSample
+    held = (row.strategy == strategy, row.quarantine_reason.in_(RULES), row.quarantine_decision.is_(None))
+    query = select(row.quarantine_reason, func.count()).where(*held).group_by(row.quarantine_reason)
+    return {str(reason): count for reason, count in session.execute(query.order_by(row.quarantine_reason))}
 
 
 def rule_on(session: Session, ruling: Ruling, *, now: datetime, cost: float) -> dict[str, Any]:
@@ -128,7 +136,7 @@ def _chosen(chosen: QuarantineFilter) -> Select[AITrainingSample]:
         raise InvalidInputError(f"reason must be one of {', '.join(RULES)}; not {chosen.reason!r}.", field="reason")
     # By id of rows found by their own index: with the order in one query, SQLite reads every row of the strategy.
     kept_out = row.quarantine_reason.in_(RULES)
-    states = {
+    states: dict[str, list[ColumnElement[bool]]] = {
         HELD: [kept_out & row.quarantine_decision.is_(None)],
         RELEASED: [row.quarantine_decision == RELEASED],
         DROPPED: [row.quarantine_decision == DROPPED],

@@ -1,6 +1,5 @@
 """The rows a retraining may use, read as columns: no object per row, features joined as bytes."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ from sqlalchemy.orm import Session
 from ai_engine.dataset import Rows
 from ai_engine.types import FeatureMatrix, LabelSource
 from backend.clock import to_ms
+from backend.learning.decisions.plausibility import RELEASED, by_reason
 from backend.models import AITrainingSample, FeatureSchema, Strategy
 
 IDS_AT_ONCE = 1_000
@@ -62,7 +62,7 @@ def read_training_rows(
         recorded_until=max((one.outcome_recorded_at for one in held if one.outcome_recorded_at), default=None),
         samples_count=len(found),
         outcomes_pending=session.scalar(pending) or 0,
-        quarantined=dict(Counter(_kept_out_for(one) for one in found if one.quarantine_reason is not None)),
+        quarantined=by_reason(found),
         other_schema=len(usable) - len(held),
         since=since,
         until=until,
@@ -116,11 +116,6 @@ def read_features(session: Session, ids: Sequence[int], names: tuple[str, ...]) 
     schemas = _projections(session, {one.feature_schema_id for one in found}, names)
     held = [one for one in found if one.feature_schema_id in schemas]
     return [one.id for one in held], _features(held, schemas, names)
-
-
-def _kept_out_for(one: Any) -> str:
-    """The rule that holds the row, or that a person dropped it."""
-    return str(one.quarantine_reason if one.quarantine_decision is None else one.quarantine_decision)
 
 
 def _later(one: Any, until: datetime | None) -> bool:
@@ -192,6 +187,7 @@ def _rows(
         forward_returns=_floats([None if one.id in without_forward else one.forward_return for one in found]),
         market_returns=_floats([one.market_return for one in found]),
         label_sources=tuple(one.label_source for one in found),
+        vouched_ids=frozenset(one.decision_id for one in found if one.quarantine_decision == RELEASED),
     )
 
 

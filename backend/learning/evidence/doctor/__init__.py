@@ -35,6 +35,7 @@ CATALOGUE: dict[Code, Callable[[Facts], Finding | None]] = {
     Code.COSTS_EXCEED_MOVES: learning_checks.costs_exceed_moves,
     Code.CONSTANT_FEATURES: learning_checks.constant_features,
     Code.SAME_DATA: running_checks.same_data,
+    Code.SAMPLES_QUARANTINED: operating_checks.samples_quarantined,
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from backend.learning.decisions.quarantine import count_held
 from backend.learning.decisions.strategies import get_strategy
 from backend.learning.evidence.doctor.readings import (
     RECENT,
@@ -43,8 +44,9 @@ class Facts:
     """Everything a finding may rest on.
 
     ``damaged`` says what is wrong with the files of the active version and of the one a rollback would go to,
-    ``alarms`` what the open alarms of the strategy say, by code, ``skill`` the figures where one says that it is lost,
-    and ``unwritable`` why nothing can be stored.
+    ``alarms`` what the open alarms of the strategy say, by code, ``quarantined`` how many rows wait for somebody to
+    look, by reason, ``skill`` the figures where an alarm says that it is lost, and ``unwritable`` why nothing can be
+    stored.
     """
 
     strategy: str
@@ -62,6 +64,7 @@ class Facts:
     live: dict[str, Any] | None
     market: dict[str, Any]
     alarms: dict[str, tuple[str, ...]]
+    quarantined: dict[str, int]
     skill: dict[str, Any] | None = None
     unwritable: str | None = None
 
@@ -93,4 +96,5 @@ def read_facts(
         market=market_state(session, strategy, now),
         alarms=(alarms := read_alarms(session, strategy)),
         skill=read_skill(session, strategy, settings) if Code.SKILL_LOST in alarms else None,
+        quarantined=count_held(session, strategy),
     )

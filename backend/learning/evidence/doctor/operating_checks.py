@@ -76,3 +76,19 @@ def delivery_failing(facts: Facts) -> Finding | None:
         {"failing": list(told), "settings": failing},
         f"Correct {' and '.join(failing)}, {RESTART}, and try it: qt alarms --test.",
     )
+
+
+def samples_quarantined(facts: Facts) -> Finding | None:
+    """Rows that cannot be believed wait for somebody to look."""
+    held = facts.quarantined
+    if not held:
+        return None
+    count, reasons = sum(held.values()), ", ".join(f"{number} {reason}" for reason, number in held.items())
+    rows = "1 sample waits" if count == 1 else f"{count} samples wait"
+    return Finding(
+        Code.SAMPLES_QUARANTINED,
+        Severity.INFO,
+        f"{rows} outside training until somebody looks: {reasons}.",
+        {"held": held},
+        f"Look at them: {qt(facts, 'quarantine')}. Then qt quarantine release NUMBER --reason … or drop.",
+    )

@@ -57,6 +57,7 @@ def facts(settings: Settings) -> Facts:
             "clock_offset_seconds": None,
         },
         alarms={},
+        quarantined={},
     )  # fmt: skip
 
 
@@ -96,6 +97,7 @@ PROVOKED: list[tuple[Code, dict[str, Any]]] = [
     (Code.NO_CLOSED_OUTCOMES, {"decisions__own_outcomes_known": 0}),
     (Code.ZERO_LABEL_VARIANCE, {"outcomes__moves": (0.01,) * 10}),
     (Code.CONSTANT_FEATURES, {"outcomes__constant_features": ("rsi",)}),
+    (Code.SAMPLES_QUARANTINED, {"quarantined__alike_returns": 1}),
     (Code.RETRAINING_OVERDUE, {"last_slot": NOW - timedelta(hours=33)}),
     (Code.RETRAINING_OVERDUE, {"last_slot": None}),
     (Code.RETRAINING_FAILED, {"last_run": failed("training_failed")}),

@@ -18,6 +18,7 @@ from ai_engine.types import Forecast
 from backend.crontab import latest_slot, parse_schedule
 from backend.database import Database
 from backend.learning.decisions.imports import import_samples
+from backend.learning.decisions.quarantine import Ruling, rule_on
 from backend.learning.decisions.settle import settle_due
 from backend.learning.decisions.strategies import find_strategy
 from backend.learning.evidence import drift
@@ -204,6 +205,20 @@ def test_a_second_retraining_with_nothing_new(clinic: Clinic) -> None:
     clinic.retrain()
 
     assert clinic.findings()["same_data"]["evidence"]["version_id"] == first["version_id"]
+
+
+@provokes(Code.SAMPLES_QUARANTINED)
+def test_a_row_that_waits_for_somebody_to_look(clinic: Clinic) -> None:
+    bench = Bench(clinic.database, clinic.settings, clinic.now, strategy="default")
+    held = bench.decide()
+    assert "samples_quarantined" not in clinic.findings()
+    bench.decide("wrong", T0 + timedelta(minutes=61), price=100_000.0)
+
+    assert clinic.findings()["samples_quarantined"]["evidence"] == {"held": {"return_out_of_bounds": 1}}
+    ruling = Ruling(held, "dropped", "a slipped point", "test")
+    clinic.database.write(rule_on, ruling, now=clinic.now, cost=clinic.settings.cost)
+
+    assert "samples_quarantined" not in clinic.findings()
 
 
 class BrokenTrainer:
