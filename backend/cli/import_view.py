@@ -18,6 +18,8 @@ def show(told: Mapping[str, Any]) -> None:
     print(f"{would}{told['accepted']} accepted, {told['duplicates']} duplicates, {count} refused.")
     for text, rows in told["warnings"].items():
         say(f"{rows} rows: {text}", style="yellow")
+    for reason, rows in told["quarantined"].items():
+        say(f"{rows} rows are kept out of training, {reason}: qt quarantine", style="yellow")
     if told["strategy_begun"]:
         say(_begun(told["strategy_begun"]))
     if told.get("far_from_candles"):

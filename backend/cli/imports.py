@@ -57,6 +57,7 @@ class Tally:
     far: int = 0
     begun: dict[str, Any] | None = None
     warnings: Counter[str] = field(default_factory=Counter)
+    quarantined: Counter[str] = field(default_factory=Counter)
     rejected: list[dict[str, Any]] = field(default_factory=list)
     kinds: dict[str, dict[str, Any]] = field(default_factory=dict)
     earlier: Earlier = field(default_factory=Earlier)
@@ -91,6 +92,7 @@ class Intake:
         self.tally.duplicates += result.duplicates
         self.tally.begun = self.tally.begun or result.strategy_begun
         self.tally.warnings.update(result.warnings)
+        self.tally.quarantined.update(result.quarantined)
         refused = dict.fromkeys(set(range(len(rows))) - set(good), UNSTORABLE)
         refused |= {good[one["index"]]: one["reason"] for one in result.rejected}
         for index in sorted(refused):
@@ -243,6 +245,7 @@ def _told(tally: Tally, plan: dict[str, Any] | None) -> dict[str, Any]:
         "strategy_created": tally.begun is not None,
         "strategy_begun": tally.begun,
         "warnings": dict(tally.warnings),
+        "quarantined": dict(tally.quarantined),
     }
     if plan is not None or tally.dry:
         kinds = sorted(tally.kinds.values(), key=lambda kind: -kind["count"])

@@ -71,7 +71,7 @@ class Choice:
 def quarantine(
     choice: Choice, strategy: StrategyOption = None, limit: LimitOption = 100, as_json: JsonOption = False
 ) -> None:
-    """Samples kept out of training: list them, release one that is right, drop one that is not.
+    """Samples kept out of training: list them, release one, drop one.
 
     For example: qt quarantine release 4711 --reason "the exchange did trade there", or drop in the place of release.
     """

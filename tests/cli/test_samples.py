@@ -34,7 +34,7 @@ def test_import_brings_the_documents_row_in_and_reads_it_back(migrated: Any, tmp
 
     begun = {"name": "default", "market": "external", "timeframe": "5m", "horizon_candles": 12, "sides": "long,short"}
     assert told.json == {
-        "status": "success", "accepted": 1, "duplicates": 0, "rejected": [], "warnings": {},
+        "status": "success", "accepted": 1, "duplicates": 0, "rejected": [], "warnings": {}, "quarantined": {},
         "strategy_created": True, "strategy_begun": begun,
     }  # fmt: skip
     assert round(sample["target_label"], 4) == 0.0111

@@ -22,7 +22,7 @@ STATUS: dict[str, Any] = {
     "strategy": "simulated",
     "market": {"source": "simulated", "state": "running", "market_time": "2026-03-02T12:00:00Z", "detail": None},
     "samples": {
-        "total": 12_345, "today": 99, "outcome_known": 12_000, "pending": 340, "unobservable": 5,
+        "total": 12_345, "today": 99, "outcome_known": 12_000, "pending": 340, "unobservable": 5, "quarantined": 0,
         "by_label_source": {"executed": 345, "counterfactual": 11_655, "historical": 0, "synthetic": 30},
         "by_origin": {"decision": 12_000, "import": 0, "historical": 315, "synthetic": 30},
         "decisions": {
@@ -98,6 +98,7 @@ def test_the_status_says_first_what_a_trader_asks_first(capsys: pytest.CaptureFi
             "last skipped at 2026-03-03 03:00 UTC (no_new_samples: data of v1 unchanged)",
         ),
         ({"trades": {"open": 0, "closed": 0, "total_pnl": None}}, "P&L -"),
+        ({"samples": {**STATUS["samples"], "quarantined": 1_234}}, "1,234 in quarantine: qt quarantine"),
     ],
 )
 def test_the_status_says_what_is_different(
