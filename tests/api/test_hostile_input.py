@@ -331,7 +331,7 @@ def test_nine_mebibytes_are_not_too_much_for_an_import(shared_client: TestClient
     assert shared_client.post("/ai/training-samples", content=body, headers=JSON).status_code == 200
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/nothing"), ("POST", "/ai"), ("GET", "/ai/quarantine")])
+@pytest.mark.parametrize(("method", "path"), [("GET", "/nothing"), ("POST", "/ai"), ("GET", "/ai/shelves")])
 def test_an_unknown_path_is_404(shared_client: TestClient, method: str, path: str) -> None:
     assert_problem(shared_client.request(method, path), 404, "no_such_path")
 
