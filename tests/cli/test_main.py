@@ -12,7 +12,7 @@ from backend.cli.main import COMMANDS, load
 PROMISED = {
     "serve", "start", "stop", "migrate", "token", "status", "doctor", "retrain", "models", "model", "activate",
     "rollback", "deactivate", "compare", "samples", "import", "warm-start", "bootstrap", "replay", "runs", "backup",
-    "restore", "rebuild", "alarms", "quarantine", "shadow",
+    "restore", "rebuild", "alarms", "quarantine", "shadow", "self-audit",
 }  # fmt: skip
 
 

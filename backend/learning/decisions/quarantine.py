@@ -26,7 +26,7 @@ from backend.learning.decisions.plausibility import (
     returns_of,
 )
 from backend.learning.decisions.queries import after_cursor, cursor_of, sample_dict
-from backend.learning.decisions.told_outcomes import told_in_turn
+from backend.learning.decisions.told_outcomes import in_turn
 from backend.learning.evidence.live_metrics import counted
 from backend.models import AITrainingSample
 from backend.operations import audit
@@ -160,7 +160,7 @@ def _find(session: Session, ruling: Ruling) -> AITrainingSample:
             " are kept out.",
             reason="unknown_sample",
         )
-    told_in_turn(session, strategy)
+    in_turn(session, strategy)
     query = select(row).where(row.id == ruling.sample_id).with_for_update(of=row)
     sample = session.scalars(query.execution_options(populate_existing=True)).one()
     if sample.quarantine_reason is None and sample.quarantine_decision is None:

@@ -5,13 +5,14 @@ The built-in trader's trades are made of candles and are recorded alone; imports
 
 from datetime import datetime
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from backend.learning.decisions.intervals import hold
 from backend.learning.decisions.known_prices import judge_prices
 from backend.learning.decisions.outcomes import Outcome, record_outcome
 from backend.learning.decisions.plausibility import find_alike, hold_alike
 from backend.learning.decisions.prices import markets_of
+from backend.learning.decisions.strategies import find_strategy
 from backend.learning.evidence.live_metrics import counted
 from backend.models import AITrainingSample, Strategy
 from backend.settings import Settings
@@ -21,7 +22,7 @@ def tell_outcome(
     session: Session, strategy: str, decision_id: str, outcome: Outcome, *, settings: Settings, now: datetime
 ) -> AITrainingSample:
     """``record_outcome``, and once the trade is closed the row and those alike are judged."""
-    told_in_turn(session, strategy)
+    in_turn(session, strategy)
     sample = record_outcome(session, strategy, decision_id, outcome, now=now, cost=settings.cost)
     if not (sample.executed and sample.outcome_known):
         return sample
@@ -35,9 +36,11 @@ def tell_outcome(
     return sample
 
 
-def told_in_turn(session: Session, strategy: str) -> None:
-    """Let writers of one strategy pass one after the other on PostgreSQL, as they do on SQLite anyway.
+def in_turn(session: Session, name: str) -> None:
+    """On PostgreSQL, let nobody else tell, settle or rule on rows of the strategy until this transaction ends.
 
     Two outcomes told at once would not see each other, and the last two of a burst would both find it incomplete.
     """
-    session.execute(select(Strategy.name).where(Strategy.name == strategy).with_for_update(key_share=True))
+    strategy = find_strategy(session, name)
+    if strategy is not None:
+        hold(session, strategy)
