@@ -176,7 +176,7 @@ def _remember(cache: OrderedDict[Key, Value], key: Key, value: Value, limit: int
 
 def _shadows(strategy: str) -> Select[int, str, str, str, int]:
     query = select(*COLUMNS).where(AIModelVersion.strategy == strategy, AIModelVersion.is_shadow)
-    return query.where(AIModelVersion.is_active.is_(False)).order_by(AIModelVersion.id)
+    return query.order_by(AIModelVersion.id)
 
 
 def _active(session: Session, strategy: str) -> Published | None:
