@@ -11,7 +11,7 @@ from backend.api.schemas.fields import Cursor, Limit, ReasonQuery, StrategyQuery
 from backend.api.schemas.problems import problems
 from backend.api.schemas.versions import ActivationOut, ModelDetail, ModelList, ShadowOut
 from backend.learning.decisions.strategies import get_strategy
-from backend.learning.evidence.live_truth import show_model
+from backend.learning.evidence.version_page import version_page
 from backend.learning.versions import activation, queries, shadow
 from backend.settings import Settings
 
@@ -41,7 +41,9 @@ def list_models(
 )
 def get_model(version_id: VersionIdPath, context: ContextDep, strategy: StrategyQuery = None) -> ModelDetail:
     """All of it: the report, where the version comes from, how it fares live, who activated it when and why."""
-    found = context.database.read(show_model, version_id, strategy, cost=context.settings.cost)
+    found = context.database.read(
+        version_page, version_id, strategy, cost=context.settings.cost, serving=context.serving
+    )
     return ModelDetail.model_validate(found)
 
 

@@ -23,7 +23,7 @@ def show_live(live: Mapping[str, Any], *, was_active: bool) -> None:
     if not live["total_predictions"]:
         print_facts({"forecasts": "none" if was_active else "none: it was never active"})
         return
-    print_facts({**_fared(live, live["forecasts"]["total"], live["forecasts"]), **_money(live)})
+    print_facts({**_fared(live, live["forecasts"]["total"], live["forecasts"]), **_money(live), **_against(live)})
     print()
     print_rows(_parts(live), PART_COLUMNS, "")
 
@@ -100,6 +100,14 @@ def _money(live: Mapping[str, Any]) -> dict[str, str]:
         said["explored"] = (
             f"{explored['trades']:,} of the trades, P&L {explored['net_pnl']:,.2f}: a HOLD, traded to explore"
         )
+    return said
+
+
+def _against(live: Mapping[str, Any]) -> dict[str, str]:
+    """What speaks against it; of drift only while it decides."""
+    said = {"skill": live["skill"]["sentence"]}
+    if live["drift"] is not None:
+        said |= {name: live["drift"][name]["sentence"] for name in ("errors", "features")}
     return said
 
 

@@ -20,7 +20,7 @@ from backend.cli.output import (
     when,
 )
 from backend.cli.version_view import show_version
-from backend.learning.evidence.live_truth import show_model
+from backend.learning.evidence.version_page import version_page
 from backend.learning.versions import activation, queries
 from backend.learning.versions import shadow as shadows
 from backend.learning.versions.retrain import retrain as train
@@ -110,7 +110,7 @@ def _state(version: Mapping[str, Any]) -> str:
 def model(version: VersionArgument, as_json: JsonOption = False) -> None:
     """All of one version: report, lineage, live figures, activations."""
     with assembled() as assembly:
-        told = assembly.database.read(show_model, version, cost=assembly.settings.cost)
+        told = assembly.database.read(version_page, version, cost=assembly.settings.cost, serving=assembly.serving)
     answer(told, as_json, show_version)
 
 

@@ -271,6 +271,7 @@ LIVE: dict[str, Any] = FARED | {
     "by_symbol": {"BTCUSDC": PART},
     "by_side": {"BUY": PART, "SELL": PART | {"decisions": 0}, "none": PART | {"trades": 0, "net_pnl": 0.0}},
     "by_action": {"HOLD": PART}, "explored": PART | {"decisions": 0},
+    "skill": {"sentence": "It never showed skill."}, "drift": None,
 }  # fmt: skip
 DETAIL: dict[str, Any] = {
     "version_id": "v20260302_030000", "strategy": "default", "is_active": False, "activated_at": None,
@@ -361,12 +362,26 @@ def live_lines(capsys: pytest.CaptureFixture[str], **changes: Any) -> list[str]:
     return capsys.readouterr().out.splitlines()
 
 
+def test_what_speaks_against_a_version_is_told_in_sentences_of_drift_while_it_decides(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    drift = {"errors": {"sentence": "Its errors grew."}, "features": {"sentence": "None stands out."}}
+
+    quiet, deciding = live_lines(capsys), live_lines(capsys, drift=drift)
+
+    assert [line for line in deciding if line not in quiet] == [
+        line for line in deciding if "Its errors grew." in line or "None stands out." in line
+    ]
+    assert sum("It never showed skill." in line for line in quiet) == 1
+    assert len(deciding) == len(quiet) + 2
+
+
 def test_live_figures_stand_line_by_line_beside_what_they_may_be_believed_by(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     lines = live_lines(capsys)
 
-    assert lines[1:11] == [
+    assert lines[1:12] == [
         "Live",
         "forecasts      20: 15 known, 2 to come, 2 without a price at the horizon, 1 in quarantine; 5 of the known too"
         " small to count",
@@ -378,8 +393,9 @@ def test_live_figures_stand_line_by_line_beside_what_they_may_be_believed_by(
         "evidence       0.876; 20 is strong, less is little",
         "trades         3 closed (1 won, 2 lost), 1 open",
         "P&L            -1.25 = 10.00 gross - 6.00 fees - 5.25 slippage",
+        "skill          It never showed skill.",
     ]
-    assert [line.split("  ")[0] for line in lines[13:]] == [
+    assert [line.split("  ")[0] for line in lines[14:]] == [
         "symbol BTCUSDC",
         "entered BUY",
         "entered nothing",

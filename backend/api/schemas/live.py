@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from backend.api.schemas.fields import Answer
+from backend.api.schemas.live_evidence import Drift, Skill
 from backend.api.schemas.reports import CiMethod
 
 
@@ -134,6 +135,8 @@ class LiveMetrics(Fared):
     by_symbol: dict[str, LivePart] = Field(description="The same decisions by symbol; the parts add up.")
     by_side: BySide = Field(description="The same decisions by side; the parts add up.")
     by_action: ByAction = Field(description="The same decisions by action; the parts add up.")
+    skill: Skill = Field(description="Whether the skill that it showed at its training is lost.")
+    drift: Drift | None = Field(description="Whether its errors or features changed; null while it does not decide.")
     explored: LivePart = Field(
         description="Those among them that were a HOLD and traded all the same, to explore: not the version's choice."
     )

@@ -11,7 +11,6 @@ from ai_engine.skill import COIN, NO_DOUBT, Doubt, Live, bound_of, doubt, expect
 from backend.clock import from_ms, iso
 from backend.learning.evidence.since_activation import LiveRows, read_live_rows
 from backend.models import AIModelVersion
-from backend.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +79,9 @@ class Skill:
         return expected_delay(self.bound, rate) if self.bound is not None else None
 
 
-def skill_of(session: Session, version: AIModelVersion, settings: Settings) -> Skill:
-    """What speaks against the version since its latest activation, at the costs of these settings."""
-    return judge_skill(version, read_live_rows(session, version), settings.cost)
+def skill_of(session: Session, version: AIModelVersion, cost: float) -> Skill:
+    """What speaks against the version since its latest activation; ``cost`` is the round trip as a fraction."""
+    return judge_skill(version, read_live_rows(session, version), cost)
 
 
 def judge_skill(version: AIModelVersion, rows: LiveRows, cost: float) -> Skill:

@@ -36,7 +36,7 @@ def active(house: LiveHouse) -> str:
 
 def skill(house: LiveHouse, version_id: str) -> dict[str, Any]:
     def read(session: Session) -> dict[str, Any]:
-        return skill_of(session, find_version(session, version_id), house.settings).as_dict()
+        return skill_of(session, find_version(session, version_id), house.settings.cost).as_dict()
 
     told = house.database.read(read)
     json.dumps(told, allow_nan=False)

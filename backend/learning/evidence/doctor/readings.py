@@ -148,7 +148,7 @@ def read_live(session: Session, strategy: str) -> dict[str, Any] | None:
 def read_skill(session: Session, strategy: str, settings: Settings) -> dict[str, Any] | None:
     """What speaks against the active version."""
     version = _active(session, strategy)
-    return skill_of(session, version, settings).as_dict() if version else None
+    return skill_of(session, version, settings.cost).as_dict() if version else None
 
 
 def _active(session: Session, strategy: str) -> AIModelVersion | None:
