@@ -65,6 +65,7 @@ def test_the_service_goes_back_once_and_a_restart_does_nothing_more(house: tuple
     assert second != first
 
 
+@pytest.mark.slow
 def test_by_default_the_alarm_is_all_that_follows_until_it_is_switched_on(house: tuple[LiveHouse, str, str]) -> None:
     living, first, second = house
 

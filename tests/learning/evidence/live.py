@@ -38,10 +38,16 @@ class LiveHouse(House):
         settings = replace(self.settings, auto_rollback=auto_rollback)
         return LiveEvidence(replace(self.versions, settings=settings), self.serving)
 
+    def train_one(self) -> str:
+        """A version, not active."""
+        self.plant(Planted())
+        version_id = str(self.train()["version_id"])
+        self.change_reports()
+        return version_id
+
     def train_two(self) -> tuple[str, str]:
         """Two versions, the second trained on more; none active."""
-        self.plant(Planted())
-        first = str(self.train()["version_id"])
+        first = self.train_one()
         self.plant(Planted(first=120, count=20))
         second = str(self.train()["version_id"])
         self.change_reports()

@@ -72,7 +72,7 @@ def test_the_alarm_stays_through_better_days_and_a_restart_until_another_version
 
 
 def test_a_version_that_a_person_activates_again_begins_anew(house: LiveHouse) -> None:
-    _, second = house.train_two()
+    second = house.train_one()
     house.activate(second)
     house.decide(second, BAD)
     house.look()
@@ -88,7 +88,7 @@ def test_a_version_that_a_person_activates_again_begins_anew(house: LiveHouse) -
 
 
 def test_nothing_is_read_where_no_outcome_came(house: LiveHouse) -> None:
-    _, second = house.train_two()
+    second = house.train_one()
     house.activate(second)
     house.decide(second, GOOD)
     house.look()
@@ -109,7 +109,7 @@ def test_without_an_active_version_there_is_nothing_to_say(house: LiveHouse) -> 
 
 @pytest.mark.parametrize("walk_forward", [{"accuracy": 0.48}, {"ci95": None}, {"accuracy": None}])
 def test_who_never_showed_skill_cannot_lose_it(house: LiveHouse, walk_forward: dict[str, float | None]) -> None:
-    _, second = house.train_two()
+    second = house.train_one()
     house.change_reports(**walk_forward)
     house.activate(second)
     house.decide(second, BAD)
@@ -118,7 +118,7 @@ def test_who_never_showed_skill_cannot_lose_it(house: LiveHouse, walk_forward: d
 
 
 def test_rows_in_quarantine_and_moves_within_the_costs_say_nothing(house: LiveHouse) -> None:
-    _, second = house.train_two()
+    second = house.train_one()
     house.activate(second)
     house.decide(second, BAD, quarantine_reason="alike_outcomes")
     house.decide(second, BAD, forward_return=0.001)
@@ -203,7 +203,7 @@ def test_a_person_who_was_faster_is_not_overruled(house: LiveHouse) -> None:
 
 
 def test_where_nothing_was_active_before_it_changes_nothing_and_says_so(house: LiveHouse) -> None:
-    _, second = house.train_two()
+    second = house.train_one()
     house.activate(second)
     house.decide(second, BAD)
 
@@ -275,7 +275,7 @@ def test_features_that_moved_are_information_and_over_when_they_are_as_before(
 ) -> None:
     monkeypatch.setattr(drift, "WINDOW", 5)
     monkeypatch.setattr(drift, "ROWS", 1_000)
-    _, second = house.train_two()
+    second = house.train_one()
     house.activate(second)
     house.decide(second, [True] * 1_000)
     house.look()
