@@ -215,6 +215,14 @@ def test_a_failed_retraining_stays_alarmed_until_one_succeeds(tower: Tower) -> N
     assert tower.open() == [("retraining_failed", STRATEGY)]
 
 
+def test_a_lost_self_audit_is_no_failed_retraining(tower: Tower) -> None:
+    tower.records.run("run-audit", job="self-audit", state="error", result={"status": "error", "reason": "lost"})
+
+    tower.look_without_writing()
+
+    assert tower.open() == []
+
+
 def test_a_lost_slot_that_runs_again_is_no_failure(tower: Tower) -> None:
     run_was_lost(tower)
     tower.change(JobRun, state="running")
