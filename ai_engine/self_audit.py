@@ -255,8 +255,8 @@ def _mean_accuracy(task: Task, placebos: Sequence[Judgement], worth: int) -> dic
     if groups < 3:
         return {"mean": mean, "ci95": None, "baseline": baseline, "standard_errors": None}
     error = float(np.std(values, ddof=1)) / np.sqrt(groups)
-    reach = student_quantile(groups - 1) * error
-    away = float((mean - baseline) / (reach / NORMAL_975)) if reach > 0 else 0.0
+    reach = float(student_quantile(groups - 1) * error)
+    away = (mean - baseline) / (reach / NORMAL_975) if reach > 0 else 0.0
     return {"mean": mean, "ci95": [mean - reach, mean + reach], "baseline": baseline, "standard_errors": away}
 
 
