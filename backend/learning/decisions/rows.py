@@ -42,12 +42,13 @@ class TrainingRead:
 def read_training_rows(
     session: Session, strategy: Strategy, *, window_days: int, include_synthetic: bool = False
 ) -> TrainingRead:
-    """Rows with a known outcome, decided within ``window_days`` before the strategy's newest such row."""
+    """Rows with a known outcome, decided within ``window_days`` before the newest that is not in quarantine."""
     row = AITrainingSample
     own = [row.strategy == strategy.name]
     if not include_synthetic:
         own.append(row.origin != LabelSource.SYNTHETIC)
-    until = session.scalar(select(func.max(row.timestamp)).where(*own, row.outcome_known.is_(True)))
+    believed = (row.outcome_known.is_(True), row.quarantine_reason.is_(None))
+    until = session.scalar(select(func.max(row.timestamp)).where(*own, *believed))
     since = None if until is None else until - timedelta(days=window_days)
     within = own if since is None else [*own, row.timestamp >= since]
     pending = select(func.count()).where(*within, row.state.in_(("pending", "open")))
