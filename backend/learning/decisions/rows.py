@@ -47,8 +47,9 @@ def read_training_rows(
     own = [row.strategy == strategy.name]
     if not include_synthetic:
         own.append(row.origin != LabelSource.SYNTHETIC)
-    believed = (row.outcome_known.is_(True), row.quarantine_reason.is_(None))
-    until = session.scalar(select(func.max(row.timestamp)).where(*own, *believed))
+    newest = select(func.max(row.timestamp)).where(*own, row.outcome_known.is_(True))
+    believed = session.scalar(newest.where(row.quarantine_reason.is_(None)))
+    until = session.scalar(newest) if believed is None else believed
     since = None if until is None else until - timedelta(days=window_days)
     within = own if since is None else [*own, row.timestamp >= since]
     pending = select(func.count()).where(*within, row.state.in_(("pending", "open")))

@@ -117,6 +117,13 @@ def test_quarantined_rows_are_counted_by_reason_and_left_out(bench: Any, minutes
     assert sorted(found.rows.decision_ids) == ["d0", "d2"]
 
 
+def test_a_row_in_quarantine_does_not_move_the_window(bench: Any, minutes: Any) -> None:
+    series(bench, minutes, 4)
+    change(bench, "d2", quarantine_reason="return_out_of_bounds", timestamp=minutes(60 * 24 * 365))
+
+    assert sorted(read(bench).rows.decision_ids) == ["d0", "d1"]
+
+
 def test_synthetic_rows_count_for_nothing_unless_asked_for(bench: Any, minutes: Any) -> None:
     series(bench, minutes, 3)
     change(bench, "d1", origin="synthetic", label_source="synthetic")
