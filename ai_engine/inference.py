@@ -70,71 +70,93 @@ class Interval:
 def circular_shift(panel: Panel, *, cost: float) -> ShiftTest:
     """Rank directional accuracy and mean ``sign x return`` among those of forecasts turned against the outcomes.
 
-    Every symbol's forecasts are turned by the same part of their length at once, so that rounds stay together, and
-    by every lag from the overlap of the windows on (at most 999, evenly spread). Both series keep their own
-    autocorrelation and balance: "always up" in a rising market ranks in the middle. ``p = (1 + #as good) /
-    (1 + #shifts)``.
+    Forecasts are turned by whole rounds, all symbols together, by every lag from the overlap of the windows on (at
+    most 999, evenly spread). Both series keep their own autocorrelation and balance, and what symbols share within a
+    round: "always up" in a rising market ranks in the middle. ``p = (1 + #as good) / (1 + #shifts)``.
 
     Notes
     -----
-    0 shifts, and p-values of 1, where the data is too short to turn.
+    A symbol that was not decided in a round keeps its latest forecast there; before its first one there is none, and
+    the outcomes that would meet it are left out of that alignment. So a symbol listed late, or with a gap, is never
+    turned by another time than its neighbours. An alignment that meets nothing counts as as good. 0 shifts, and
+    p-values of 1, where the data is too short to turn.
     """
-    series = [_Series.of(panel, symbol, cost) for symbol in np.unique(panel.symbols)]
-    lags = _lags(series)
-    longest = max((len(one) for one in series), default=0)
-    true = _statistics(series, 0, longest)
+    grid = _Grid.of(panel, cost)
+    lags = grid.lags()
+    true = grid.statistics(np.sign(panel.scores))
     as_good = np.zeros(2)
-    for lag in lags:
-        as_good += _statistics(series, int(lag), longest) >= true - 1e-15
+    for lag in lags.tolist():
+        as_good += grid.statistics(grid.turned(lag)) >= true - 1e-15
     p_accuracy, p_return = (1.0 + as_good) / (1.0 + len(lags))
     return ShiftTest(len(lags), float(p_accuracy), float(p_return))
 
 
 @dataclass(frozen=True, slots=True)
-class _Series:
-    """One symbol's signs: of the forecasts, of the outcomes outside the costs (0 inside), and its returns."""
+class _Grid:
+    """Forecasts on the grid of symbols x rounds, and the rows that meet them.
 
-    forecast: FloatArray
-    outcome: FloatArray
+    ``forecasts`` is flat, symbol after symbol, NaN before a symbol's first one; ``first_cells`` is where a row's symbol
+    begins in it, ``round_of`` the row's round; ``signs`` are those of the outcomes outside the costs, 0 inside.
+    """
+
+    forecasts: FloatArray
+    first_cells: IndexArray
+    round_of: IndexArray
+    rounds: int
+    signs: FloatArray
     y: FloatArray
     overlap: int
 
     @classmethod
-    def of(cls, panel: Panel, symbol: str, cost: float) -> "_Series":
-        mine = panel.symbols == symbol
-        times, y = panel.times[mine], panel.y[mine]
-        inside = np.searchsorted(times, panel.ends[mine], side="left") - np.arange(len(times))
-        overlap = int(np.ceil(np.quantile(inside, OVERLAP_QUANTILE)))
-        signs = np.where(np.abs(y) > cost, np.sign(y), 0.0)
-        return cls(np.sign(panel.scores[mine]), signs, y, max(overlap, 1))
+    def of(cls, panel: Panel, cost: float) -> "_Grid":
+        starts, round_of = np.unique(panel.times, return_inverse=True)
+        names, symbol_of = np.unique(panel.symbols, return_inverse=True)
+        first_cells = symbol_of * len(starts)
+        return cls(
+            forecasts=_held(np.sign(panel.scores), symbol_of, round_of, (len(names), len(starts))),
+            first_cells=first_cells,
+            round_of=round_of,
+            rounds=len(starts),
+            signs=np.where(np.abs(panel.y) > cost, np.sign(panel.y), 0.0),
+            y=panel.y,
+            overlap=_overlap(starts, round_of, panel.ends),
+        )
 
-    def __len__(self) -> int:
-        return len(self.y)
+    def lags(self) -> IndexArray:
+        """Lags in rounds from the overlap on, both ways."""
+        lags = np.arange(self.overlap, self.rounds - self.overlap + 1, dtype=np.intp)
+        if len(lags) > MAX_SHIFTS:
+            lags = lags[np.unique(np.linspace(0, len(lags) - 1, MAX_SHIFTS).astype(np.intp))]
+        return lags
+
+    def turned(self, lag: int) -> FloatArray:
+        """The forecasts ``lag`` rounds later, for each row that of its own symbol."""
+        return np.asarray(self.forecasts[self.first_cells + (self.round_of + lag) % self.rounds], dtype=np.float64)
+
+    def statistics(self, turned: FloatArray) -> FloatArray:
+        """Directional accuracy and mean ``sign x return`` of the rows beside these forecasts."""
+        met = ~np.isnan(turned)
+        scored = int((met & (self.signs != 0)).sum())
+        if scored == 0:
+            return np.full(2, np.inf)
+        hits = int(((turned == self.signs) & (self.signs != 0)).sum())
+        return np.array([hits / scored, float(np.nansum(turned * self.y)) / int(met.sum())])
 
 
-def _lags(series: list[_Series]) -> IndexArray:
-    """Lags in rows of the longest series, from the largest share of a series that one window spans, both ways."""
-    if not series:
-        return np.empty(0, dtype=np.intp)
-    longest = max(len(one) for one in series)
-    share = max(one.overlap / len(one) for one in series)
-    first = int(np.ceil(share * longest))
-    lags = np.arange(first, longest - first + 1, dtype=np.intp)
-    if len(lags) > MAX_SHIFTS:
-        lags = lags[np.unique(np.linspace(0, len(lags) - 1, MAX_SHIFTS).astype(np.intp))]
-    return lags
+def _held(signs: FloatArray, symbol_of: IndexArray, round_of: IndexArray, shape: tuple[int, int]) -> FloatArray:
+    """Each symbol's latest forecast at every round, NaN before its first; flat, symbol after symbol."""
+    latest = np.full(shape, -1, dtype=np.intp)
+    latest[symbol_of, round_of] = np.arange(len(signs))
+    latest = np.maximum.accumulate(latest, axis=1)
+    return np.where(latest >= 0, signs[latest], np.nan).ravel()
 
 
-def _statistics(series: list[_Series], lag: int, longest: int) -> FloatArray:
-    """Directional accuracy and mean ``sign x return`` with the forecasts turned by ``lag`` of ``longest``."""
-    hits, scored, earned, rows = 0.0, 0.0, 0.0, 0
-    for one in series:
-        turned = np.roll(one.forecast, -round(lag * len(one) / longest))
-        hits += float(((turned == one.outcome) & (one.outcome != 0)).sum())
-        scored += float((one.outcome != 0).sum())
-        earned += float(turned @ one.y)
-        rows += len(one)
-    return np.array([hits / scored if scored else 0.0, earned / rows if rows else 0.0])
+def _overlap(starts: TimeArray, round_of: IndexArray, ends: TimeArray) -> int:
+    """How many rounds a window spans, its own included: that of all but the longest twentieth; at least 1."""
+    if len(ends) == 0:
+        return 1
+    spans = np.searchsorted(starts, ends, side="left") - round_of
+    return max(int(np.ceil(np.quantile(spans, OVERLAP_QUANTILE))), 1)
 
 
 def time_blocks(times: TimeArray, ends: TimeArray) -> IndexArray:

@@ -72,7 +72,7 @@ def gather(judged: Judged) -> verdict.Facts:
         scored=accuracy.scored,
         baseline_accuracy=baseline_accuracy,
         baseline_name=baseline_name,
-        ridge_accuracy=metrics.directional_accuracy(made.ridge, part.y, cost=judged.cost).value,
+        unbeaten=_unbeaten(part, made, cost=judged.cost),
         effective_samples=metrics.effective_samples(part, outside),
         windows=metrics.non_overlapping_windows(part.times, part.ends),
         shifts=shifted.shifts,
@@ -94,7 +94,7 @@ def _nothing_forecast(judged: Judged, suspects: tuple[str, ...]) -> verdict.Fact
         scored=0,
         baseline_accuracy=None,
         baseline_name=None,
-        ridge_accuracy=None,
+        unbeaten=(),
         effective_samples=0.0,
         windows=0,
         shifts=0,
@@ -103,6 +103,25 @@ def _nothing_forecast(judged: Judged, suspects: tuple[str, ...]) -> verdict.Fact
         newest_accuracy=None,
         suspects=suspects,
     )
+
+
+def _unbeaten(part: Dataset, made: OutOfSample, *, cost: float) -> tuple[str, ...]:
+    """The standing challengers that do as well: by direction, and the forecast of no move by its mean error."""
+    ours = metrics.directional_accuracy(made.scores, part.y, cost=cost).value
+    theirs = (
+        ("a ridge regression", made.ridge),
+        ("the mean", made.mean),
+        ("the direction that was commoner before", made.majority),
+    )
+    told = []
+    for name, scores in theirs:
+        accuracy = metrics.directional_accuracy(scores, part.y, cost=cost).value
+        if ours is not None and accuracy is not None and ours <= accuracy:
+            told.append(f"{name} ({accuracy:.1%})")
+    error, zero = float(np.mean(np.abs(made.scores - part.y))), float(np.mean(np.abs(part.y)))
+    if error >= zero:
+        told.append(f"the forecast that nothing moves (mean error {zero:.3%}, its own {error:.3%})")
+    return tuple(told)
 
 
 def _against_majority(part: Dataset, made: OutOfSample, outside: np.ndarray[Any, np.dtype[np.bool_]]) -> float | None:

@@ -38,15 +38,19 @@ def correlated_with_target(X: FeatureMatrix, y: FloatArray, names: tuple[str, ..
     target = _centred_ranks(y)
     found = []
     for column, name in enumerate(names):
-        values = _centred_ranks(X[:, column].astype(np.float64))
-        scale = float(np.sqrt((values @ values) * (target @ target)))
-        if scale > 0 and abs(float(values @ target)) / scale > LARGEST_CORRELATION:
+        ranks = _centred_ranks(X[:, column].astype(np.float64))
+        scale = float(np.sqrt((ranks @ ranks) * (target @ target)))
+        if scale > 0 and abs(float(ranks @ target)) / scale > LARGEST_CORRELATION:
             found.append(name)
     return found
 
 
 def _centred_ranks(values: FloatArray) -> FloatArray:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    ranks = (last - (counts - 1) / 2.0)[inverse]
+    order = np.argsort(values)
+    ordered = values[order]
+    begins = np.concatenate(([True], ordered[1:] != ordered[:-1]))
+    group = np.cumsum(begins) - 1
+    counts = np.bincount(group)
+    ranks = np.empty(len(values))
+    ranks[order] = (np.cumsum(counts) - (counts - 1) / 2.0)[group]
     return np.asarray(ranks - ranks.mean(), dtype=np.float64)

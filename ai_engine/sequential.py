@@ -10,6 +10,7 @@ import heapq
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ai_engine.types import FloatArray, IndexArray, TimeArray
 
@@ -90,7 +91,8 @@ class Bets:
 def against_majority(times: TimeArray, ends: TimeArray, y: FloatArray, scores: FloatArray, *, cost: float) -> Bets:
     """Return one bet per round that the forecasts beat the direction that was commoner so far.
 
-    The payoff is the mean over a round's symbols of ``hit - majority's hit``, over moves larger than the costs. The
+    The payoff is the mean over a round's symbols of ``hit - majority's hit``, over moves larger than the costs; a round
+    of small moves pays 0 and keeps its place, so that no later bet's phase depends on what was not known yet. The
     majority is that of the outcomes known at the round's time, up on a tie: "always up" in a rising market earns
     nothing.
 
@@ -104,7 +106,7 @@ def against_majority(times: TimeArray, ends: TimeArray, y: FloatArray, scores: F
     outside = np.abs(y) > cost
     majority = _majority_known(times, ends, np.where(outside, np.sign(y), 0.0))
     gain = (np.sign(scores) == np.sign(y)).astype(np.float64) - (majority == np.sign(y))
-    return _by_round(times[outside], ends[outside], gain[outside])
+    return _by_round(times, ends, np.where(outside, gain, 0.0), outside)
 
 
 def _majority_known(times: TimeArray, ends: TimeArray, signs: FloatArray) -> FloatArray:
@@ -115,9 +117,9 @@ def _majority_known(times: TimeArray, ends: TimeArray, signs: FloatArray) -> Flo
     return np.where(balance[known] >= 0, 1.0, -1.0)
 
 
-def _by_round(times: TimeArray, ends: TimeArray, values: FloatArray) -> Bets:
+def _by_round(times: TimeArray, ends: TimeArray, values: FloatArray, outside: NDArray[np.bool_]) -> Bets:
     starts, rounds = np.unique(times, return_inverse=True)
-    count = np.maximum(np.bincount(rounds, minlength=len(starts)), 1)
+    count = np.maximum(np.bincount(rounds, weights=outside, minlength=len(starts)), 1)
     last = np.full(len(starts), np.iinfo(np.int64).min)
     np.maximum.at(last, rounds, ends)
     return Bets(np.bincount(rounds, weights=values, minlength=len(starts)) / count, starts, last)

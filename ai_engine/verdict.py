@@ -24,7 +24,8 @@ class Facts:
     """What verdict and sentence are made of, out of sample; accuracies are fractions, None where nothing was scored.
 
     ``p_value`` is the worse of the two circular-shift tests, ``p_majority`` the bootstrap against always taking the
-    commoner direction, ``newest_accuracy`` that of the newest block, ``suspects`` the features that leak.
+    commoner direction, ``newest_accuracy`` that of the newest block, ``suspects`` the features that leak, ``unbeaten``
+    the dumb forecasts, in words, that do as well on the same rows.
     """
 
     constant: bool
@@ -36,7 +37,7 @@ class Facts:
     scored: int
     baseline_accuracy: float | None
     baseline_name: str | None
-    ridge_accuracy: float | None
+    unbeaten: tuple[str, ...]
     effective_samples: float
     windows: int
     shifts: int
@@ -126,7 +127,7 @@ def sentence(facts: Facts, verdict: Verdict) -> str:
         if verdict is Verdict.NO_EVIDENCE
         else f"chance alone does as well in {facts.p_value:.1%} of alignments"
     )
-    return f"{_measured(facts)}: {meaning}{_ridge(facts)}; {shipped}"
+    return f"{_measured(facts)}: {meaning}{_dumb(facts)}; {shipped}"
 
 
 def _too_little(facts: Facts) -> str:
@@ -174,10 +175,8 @@ def _leaking(facts: Facts) -> str:
     return f"more than {LARGEST_ACCURACY:.0%} is too good to be a forecast; look for a feature that knows the outcome"
 
 
-def _ridge(facts: Facts) -> str:
-    if facts.ridge_accuracy is None or facts.accuracy is None or facts.accuracy > facts.ridge_accuracy:
-        return ""
-    return f"; a ridge regression on the same rows does as well ({facts.ridge_accuracy:.1%})"
+def _dumb(facts: Facts) -> str:
+    return f"; on the same rows it does not beat {_listed(list(facts.unbeaten))}" if facts.unbeaten else ""
 
 
 def _plain(name: str | None) -> str:

@@ -95,6 +95,49 @@ def test_shifts_begin_beyond_the_overlap_and_are_at_most_999() -> None:
     assert circular_shift(noise(1, 10, overlap=8, symbols=1), cost=COST).shifts == 0
 
 
+def uneven(seed: int, *, rounds: int = 200) -> Panel:
+    """Five symbols that share most of their moves and of their forecasts; three are listed late, one has a gap."""
+    rng = np.random.default_rng(seed)
+    y, scores = (rng.normal(size=(rounds, 1)) * 0.9 + rng.normal(size=(rounds, 5)) * 0.44 for _ in range(2))
+    there = np.ones((rounds, 5), dtype=bool)
+    there[: rounds // 2, 1] = there[: rounds // 3, 2] = there[: rounds // 4, 3] = False
+    there[60:90, 4] = False
+    times, symbols = np.nonzero(there)
+    return Panel(times, times + 1, np.array([f"S{one}" for one in symbols]), y[there] * 0.01, scores[there])
+
+
+def test_rounds_stay_together_where_symbols_were_listed_late_or_paused() -> None:
+    panel = uneven(3)
+    rounds = 200
+    table: dict[tuple[str, int], float] = dict(
+        zip(zip(panel.symbols, panel.times, strict=True), np.sign(panel.scores), strict=True)
+    )
+
+    def latest(symbol: str, at: int) -> float | None:
+        return next((table[symbol, back] for back in range(at, -1, -1) if (symbol, back) in table), None)
+
+    def statistics(lag: int) -> tuple[float, float]:
+        met = [
+            (latest(symbol, (time + lag) % rounds), y)
+            for symbol, time, y in zip(panel.symbols, panel.times.tolist(), panel.y.tolist(), strict=True)
+        ]
+        pairs = [(sign, y) for sign, y in met if sign is not None]
+        hits = [sign == np.sign(y) for sign, y in pairs if abs(y) > COST]
+        return float(np.mean(hits)), float(np.mean([sign * y for sign, y in pairs]))
+
+    true = statistics(0)
+    wrong = np.array([statistics(lag) for lag in range(1, rounds)])
+    found = circular_shift(panel, cost=COST)
+
+    assert found.shifts == rounds - 1
+    assert found.p_accuracy == pytest.approx((1 + np.sum(wrong[:, 0] >= true[0] - 1e-12)) / rounds)
+    assert found.p_return == pytest.approx((1 + np.sum(wrong[:, 1] >= true[1] - 1e-12)) / rounds)
+
+
+def test_noise_of_uneven_histories_is_called_significant_no_more_often_than_promised() -> None:
+    assert np.mean([circular_shift(uneven(seed), cost=COST).p_value <= 0.05 for seed in range(100)]) <= 0.10
+
+
 def test_symbols_decided_at_different_times_turn_too() -> None:
     rng = np.random.default_rng(6)
     times = np.arange(300)

@@ -120,8 +120,8 @@ def test_a_round_is_one_bet_and_small_moves_are_none() -> None:
 
     bets = against_majority(times, times + 1, y, scores, cost=COST)
 
-    assert bets.starts.tolist() == [0]
-    assert bets.payoffs.tolist() == [0.5]
+    assert bets.starts.tolist() == [0, 1]
+    assert bets.payoffs.tolist() == [0.5, 0.0]
 
 
 @pytest.mark.parametrize("seed", range(20))

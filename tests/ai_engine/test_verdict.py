@@ -17,7 +17,7 @@ SHOWN = Facts(
     scored=220,
     baseline_accuracy=0.51,
     baseline_name="always_up",
-    ridge_accuracy=0.60,
+    unbeaten=(),
     effective_samples=220.0,
     windows=250,
     shifts=250,
@@ -122,11 +122,13 @@ def test_an_accuracy_too_good_to_be_true_asks_for_its_cause() -> None:
     assert "more than 80% is too good to be a forecast" in sentence(perfect, judge(perfect))
 
 
-@pytest.mark.parametrize(("ridge", "said"), [(0.70, True), (140 / 220, True), (0.5, False), (None, False)])
-def test_the_sentence_says_where_a_ridge_does_as_well(ridge: float | None, said: bool) -> None:
-    facts = replace(SHOWN, ridge_accuracy=ridge)
+@pytest.mark.parametrize("p_value", [0.004, 0.3])
+def test_the_sentence_says_which_dumb_forecasts_do_as_well(p_value: float) -> None:
+    facts = replace(SHOWN, p_value=p_value, unbeaten=("a ridge regression (63.9%)", "the mean (65.0%)"))
 
-    assert ("a ridge regression on the same rows does as well" in sentence(facts, judge(facts))) is said
+    said = "; on the same rows it does not beat a ridge regression (63.9%) and the mean (65.0%)"
+    assert said in sentence(facts, judge(facts))
+    assert "on the same rows" not in sentence(replace(facts, unbeaten=()), judge(facts))
 
 
 @pytest.mark.parametrize("change", [{}, {"constant": True}, {"windows": 2}, {"p_value": 0.5}, {"suspects": ("pnl",)}])
