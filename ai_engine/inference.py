@@ -256,9 +256,9 @@ def raised_by_parts(interval: Interval, hits: FloatArray, parts: IndexArray) -> 
     """Return the interval with its upper end no lower than Student's over the accuracies of the parts.
 
     A walk-forward judges fits on fewer rows than the shipped file is fitted on, so the file mostly does better than
-    its parts: at 400 rows and a planted 0.70 the plain interval misses its accuracy on fresh rows in 22 of 100 worlds,
-    in 21 of them from below. The parts' own spread holds what was learned between the first and the last. The lower end,
-    which live accuracy is held against, stays.
+    its parts: at 400 rows and a planted 0.70 the plain interval misses its accuracy on fresh rows in 22 of 100
+    worlds, in 21 of them from below. The parts' own spread holds what was learned between the first and the last.
+    The lower end, which live accuracy is held against, stays.
 
     Parameters
     ----------
