@@ -40,10 +40,10 @@ def bound_of(walk_forward: Mapping[str, Any] | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """Live forecasts whose outcome is known and exceeded the costs, in the order of their decisions; shape (n,).
+    """Live forecasts whose outcome is known, in the order of their decisions; shape (n,).
 
     ``times`` is when each was decided and ``ends`` when its outcome was known, ms; ``hits`` is 1 where the direction
-    was right, else 0.
+    was right, 0 where it was wrong, NaN where the move was smaller than the costs.
     """
 
     times: TimeArray
@@ -55,7 +55,7 @@ class Live:
 class Doubt:
     """What speaks against a version: the wealth now, the largest it ever was, and when it first was enough (ms).
 
-    ``rounds`` were bet on, in ``phases`` whose windows do not overlap.
+    ``rounds`` had a move to bet on; they lie in ``phases`` whose windows do not overlap.
     """
 
     e_value: float
@@ -82,7 +82,9 @@ def doubt(live: Live, *, bound: float, enough: float = ENOUGH) -> Doubt:
 
     Notes
     -----
-    One bet per round pays ``bound - mean hit over symbols``, in [bound - 1, bound]. While the rate is at least
+    One bet per round pays ``bound - mean hit over symbols``, in [bound - 1, bound]; a round of small moves pays 0 and
+    keeps its place. Were it left out, the phase of the next bet would tell that a window still open then came to
+    nothing, and what is left of that window would tell the next direction. While the rate is at least
     ``bound``, whatever was seen before, its expectation is at most 0, so ``prod(1 + stake * payoff)`` is a
     supermartingale for every stake up to 1. Money that starts to bet only at round k is cash before, which is one too;
     a mixture over starts and stakes whose shares sum to 1 is therefore an e-process, and Ville's inequality gives 20
@@ -105,7 +107,8 @@ def doubt(live: Live, *, bound: float, enough: float = ENOUGH) -> Doubt:
     >>> doubt(Live(moments, moments + 1, np.ones(100)), bound=0.55).alarmed_at is None
     True
     """
-    if len(live.times) == 0:
+    judged = ~np.isnan(live.hits)
+    if not judged.any():
         return NO_DOUBT
     payoffs, starts, ends = _rounds(live, bound)
     phase = phases(starts, ends)
@@ -116,17 +119,18 @@ def doubt(live: Live, *, bound: float, enough: float = ENOUGH) -> Doubt:
         e_value=float(wealth[-1]),
         largest=max(float(wealth[largest]), 1.0),
         alarmed_at=int(moments[alarmed[0]]) if len(alarmed) else None,
-        rounds=len(payoffs),
+        rounds=len(np.unique(live.times[judged])),
         phases=int(phase.max()) + 1,
     )
 
 
 def _rounds(live: Live, bound: float) -> tuple[FloatArray, TimeArray, TimeArray]:
     starts, rounds = np.unique(live.times, return_inverse=True)
-    hits = np.bincount(rounds, weights=live.hits) / np.bincount(rounds)
+    moved = np.bincount(rounds, weights=~np.isnan(live.hits))
+    hits = np.bincount(rounds, weights=np.nan_to_num(live.hits)) / np.maximum(moved, 1)
     ends = np.full(len(starts), np.iinfo(np.int64).min)
     np.maximum.at(ends, rounds, live.ends)
-    return bound - hits, starts, ends
+    return np.where(moved > 0, bound - hits, 0.0), starts, ends
 
 
 def _wealth(payoffs: FloatArray, ends: TimeArray, phase: IndexArray) -> tuple[TimeArray, FloatArray]:

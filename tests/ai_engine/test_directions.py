@@ -1,5 +1,7 @@
 """Live directions: each figure beside the accuracy is of the very same rows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -64,6 +66,7 @@ def test_moves_within_the_costs_judge_nobody() -> None:
 
     assert (found.neutral, found.judged, found.accuracy, found.accuracy_ci95, found.edge) == (300, 0, None, None, None)
     assert (found.costs_exceed_moves, found.break_even_accuracy, found.effective_samples) == (True, None, 0)
+    assert evidence(replace(seen, y=seen.y / 1e3), cost=COST) is None
 
 
 def test_of_no_row_nothing_is_said() -> None:

@@ -106,6 +106,40 @@ def test_symbols_of_one_round_are_one_bet() -> None:
     assert together.e_value == pytest.approx(doubt(live(np.full(30, 0.5)), bound=0.6).e_value)
 
 
+def follower(seed: int, horizon: int = 12, rounds: int = 3_000) -> Live:
+    """Of a coin's walk, who says that the last move goes on; five windows of six end within the costs."""
+    steps = np.random.default_rng(seed).normal(size=rounds + horizon + 1)
+    path = np.cumsum(steps)
+    times = np.arange(1, rounds + 1)
+    moved = path[times + horizon] - path[times]
+    right = np.sign(steps[times]) == np.sign(moved)
+    judged = np.abs(moved) > np.quantile(np.abs(moved), 5 / 6)
+    return Live(times, times + horizon, np.where(judged, right.astype(np.float64), np.nan))
+
+
+def test_small_moves_choose_no_bets_against_a_coin() -> None:
+    """Who left them out alarmed in 19 of these 20: a window that came to nothing tells the next one's direction."""
+    assert sum(doubt(follower(seed), bound=0.5).alarmed_at is not None for seed in range(20)) <= 2
+
+
+def test_a_round_of_small_moves_is_no_bet_and_keeps_its_place() -> None:
+    times, small, other = np.arange(6), np.array([0.0, np.nan, 1.0, 0.0, 0.0, 1.0]), np.array([0, 1, 0, 1, 0, 1])
+    payoffs = np.where(np.isnan(small), 0.0, 0.6 - np.nan_to_num(small))
+
+    def wealth(bets: np.ndarray) -> float:
+        starts = range(len(bets))
+        weight = [PATIENCE / ((PATIENCE + start) * (PATIENCE + start + 1)) for start in starts]
+        cash = PATIENCE / (PATIENCE + len(bets))
+        paid = [cash + sum(weight[k] * np.prod(1 + stake * bets[k:]) for k in starts) for stake in STAKES]
+        return float(SHARES @ np.array(paid))
+
+    found = doubt(Live(times, times + 2, small), bound=0.6)
+
+    assert (found.rounds, found.phases) == (5, 2)
+    assert found.e_value == pytest.approx(np.mean([wealth(payoffs[other == phase]) for phase in (0, 1)]), rel=1e-12)
+    assert doubt(Live(times, times + 2, np.full(6, np.nan)), bound=0.6) == NO_DOUBT
+
+
 def test_nothing_known_speaks_against_nobody() -> None:
     assert doubt(live(np.empty(0)), bound=0.6) == NO_DOUBT
 

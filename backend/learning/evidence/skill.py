@@ -85,10 +85,13 @@ def skill_of(session: Session, version: AIModelVersion, cost: float) -> Skill:
 
 
 def judge_skill(version: AIModelVersion, rows: LiveRows, cost: float) -> Skill:
-    """The same from rows that were read; a score of 0 has no direction and is a miss."""
+    """The same from rows that were read; a score of 0 has no direction and is a miss, a small move neither."""
     walk_forward = version.report.get("walk_forward") or {}
     bound = bound_of(walk_forward)
-    scored = rows.part((np.abs(rows.forward_returns) > cost) & ~np.isnan(rows.scores))
-    hits = (scored.scores * scored.forward_returns > 0).astype(np.float64)
-    found = doubt(Live(scored.times, scored.ends, hits), bound=bound) if bound is not None else NO_DOUBT
-    return Skill(version.version_id, walk_forward.get("accuracy"), bound, len(hits), int(hits.sum()), found)
+    scored = rows.part(~np.isnan(rows.scores))
+    moved = np.abs(scored.forward_returns) > cost
+    right = scored.scores * scored.forward_returns > 0
+    live = Live(scored.times, scored.ends, np.where(moved, right.astype(np.float64), np.nan))
+    found = doubt(live, bound=bound) if bound is not None else NO_DOUBT
+    outcomes, hits = int(moved.sum()), int((moved & right).sum())
+    return Skill(version.version_id, walk_forward.get("accuracy"), bound, outcomes, hits, found)
