@@ -11,7 +11,7 @@ from backend.clock import Clock
 from backend.errors import ConflictError, InvalidInputError
 from backend.learning.decisions.strategies import get_strategy
 from backend.learning.versions import gate, news, shadow
-from backend.learning.versions.find import look_up
+from backend.learning.versions.find import locked, look_up
 from backend.learning.versions.service import VersionService, lock_and_recheck, prove
 from backend.models import Activation, AIModelVersion, Strategy
 from backend.operations import audit
@@ -114,8 +114,9 @@ def _roll_back(session: Session, proved: AIModelVersion, change: _Change, servic
 
 
 def _deactivate(session: Session, change: _Change, clock: Clock) -> dict[str, Any]:
-    if session.get(Strategy, change.strategy, with_for_update=True) is None:
+    if session.get(Strategy, change.strategy) is None:
         return _nothing_active(None)
+    locked(session, change.strategy)
     previous = _switch(session, change.strategy, None, clock)
     if previous is not None:
         session.add(

@@ -1,4 +1,4 @@
-"""A version by its id."""
+"""A version by its id, and the lock under which the versions of a strategy change."""
 
 import difflib
 
@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.errors import NotFoundError
-from backend.models import AIModelVersion
+from backend.models import AIModelVersion, Strategy
 
 
 def find_version(session: Session, version_id: str, strategy: str | None = None) -> AIModelVersion:
@@ -29,6 +29,15 @@ def find_version(session: Session, version_id: str, strategy: str | None = None)
             strategy=version.strategy,
         )
     return version
+
+
+def locked(session: Session, strategy: str) -> Strategy:
+    """The strategy, on PostgreSQL held until the end of the transaction against all else that changes its versions.
+
+    Not against rows that name it: a round has moved the versions' counters when it stores its decisions, and would
+    wait for an activation that waits for those counters.
+    """
+    return session.get_one(Strategy, strategy, with_for_update={"key_share": True})
 
 
 def look_up(session: Session, version_id: str, strategy: str | None = None) -> AIModelVersion:

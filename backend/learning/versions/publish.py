@@ -14,8 +14,9 @@ from ai_engine.pipeline import Trained
 from backend.clock import Clock
 from backend.database import Database
 from backend.learning.versions import news, shadow
+from backend.learning.versions.find import locked
 from backend.learning.versions.store import ArtifactStore, NameTakenError
-from backend.models import AIModelVersion, FeatureSchema, JobRun, Strategy
+from backend.models import AIModelVersion, FeatureSchema, JobRun
 from backend.operations import audit, runs
 
 logger = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ def record(session: Session, publication: Publication, version_id: str, now: dat
     """Store the version, inactive; the run it came from must still be this process's."""
     trained, report = publication.trained, publication.trained.report
     schema = session.scalars(select(FeatureSchema).where(FeatureSchema.hash == report["feature_schema_hash"])).one()
-    session.get_one(Strategy, publication.strategy, with_for_update=True).looks += 1
+    locked(session, publication.strategy).looks += 1
     version = AIModelVersion(
         version_id=version_id,
         model_type=MODEL_TYPE,

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from backend.clock import Clock
 from backend.database import Database
 from backend.errors import ConflictError
-from backend.learning.versions.find import find_version
+from backend.learning.versions.find import find_version, locked
 from backend.learning.versions.store import ArtifactStore
 from backend.models import AIModelVersion, FeatureSchema, Strategy
 from backend.settings import Settings
@@ -46,7 +46,7 @@ def current_names(session: Session, strategy: str) -> frozenset[str]:
 
 def lock_and_recheck(session: Session, proved: AIModelVersion) -> AIModelVersion:
     """The row again, in the write: still there, still naming the file that was proved."""
-    session.get_one(Strategy, proved.strategy, with_for_update=True)
+    locked(session, proved.strategy)
     version = find_version(session, proved.version_id)
     if version.artifact_sha256 != proved.artifact_sha256:
         raise ConflictError(

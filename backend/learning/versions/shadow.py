@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 
 from backend.clock import Clock
 from backend.errors import ConflictError
-from backend.learning.versions.find import find_version, look_up
+from backend.learning.versions.find import find_version, locked, look_up
 from backend.learning.versions.gate import NEVER_BY_ITSELF
 from backend.learning.versions.service import VersionService, lock_and_recheck, prove
-from backend.models import AIModelVersion, Strategy
+from backend.models import AIModelVersion
 from backend.operations import audit
 
 AUTOMATIC, ASKED = "automatic", "asked"
@@ -82,7 +82,7 @@ def _ask(session: Session, proved: AIModelVersion, actor: str, clock: Clock) -> 
 
 def _stop(session: Session, version_id: str, strategy: str | None, actor: str, clock: Clock) -> dict[str, Any]:
     version = find_version(session, version_id, strategy)
-    session.get_one(Strategy, version.strategy, with_for_update=True)
+    locked(session, version.strategy)
     if version.is_shadow:
         _end(version)
         _log(session, version, "stop_shadow", actor, clock)

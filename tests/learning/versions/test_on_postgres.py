@@ -1,14 +1,17 @@
 """The same guarantees where writers really run side by side."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy.orm import Session
 
 from backend.crontab import parse_schedule
 from backend.database import Database
 from backend.errors import ConflictError
+from backend.learning.evidence.live_metrics import on_recorded
 from backend.learning.versions.activation import ActivationRequest, activate
 from backend.learning.versions.serving import Serving
 from backend.learning.versions.store import ArtifactStore
@@ -16,7 +19,7 @@ from backend.models import AIModelVersion, Base, JobRun
 from backend.operations import leases
 from backend.scheduler import run_due
 from backend.settings import Settings
-from tests.learning.versions.house import House, Planted
+from tests.learning.versions.house import House, Planted, plant
 
 pytestmark = pytest.mark.postgres
 
@@ -77,6 +80,32 @@ def test_activations_side_by_side_leave_one_active(house: House, trained: Callab
 
     assert answers == ["success"] * 9
     assert sum(row.is_active for row in house.rows(AIModelVersion)) == 1
+
+
+def test_an_activation_waits_for_a_round_that_counts_and_then_stores(
+    house: House, trained: Callable[[int], list[str]]
+) -> None:
+    """A round settles, which moves counters, and then stores decisions, which name the strategy: no deadlock."""
+    first, second = trained(2)
+    activate(house.versions, ActivationRequest(first, "ada"))
+    counted = threading.Event()
+
+    def take_round(session: Session) -> str:
+        on_recorded(session, first, 1)
+        counted.set()
+        time.sleep(0.5)
+        plant(session, Planted(first=900, count=1))
+        session.flush()
+        return "stored"
+
+    def press() -> object:
+        counted.wait(10)
+        return activate(house.versions, ActivationRequest(second, "ada"))["status"]
+
+    answers = at_once([lambda: house.database.write(take_round), press])
+
+    assert sorted(answers, key=str) == ["stored", "success"]
+    assert [row.version_id for row in house.rows(AIModelVersion) if row.is_active] == [second]
 
 
 def test_a_lease_wanted_by_many_is_given_to_one(house: House) -> None:
