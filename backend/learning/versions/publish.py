@@ -84,9 +84,10 @@ def _is_recorded(session: Session, version_id: str) -> bool:
 
 def record(session: Session, publication: Publication, version_id: str, now: datetime) -> dict[str, Any]:
     """Store the version, inactive; the run it came from must still be this process's."""
-    trained, report = publication.trained, publication.trained.report
+    trained, strategy = publication.trained, locked(session, publication.strategy)
+    report = _as_things_stand(session, publication.strategy, trained.report)
     schema = session.scalars(select(FeatureSchema).where(FeatureSchema.hash == report["feature_schema_hash"])).one()
-    locked(session, publication.strategy).looks += 1
+    strategy.looks += 1
     version = AIModelVersion(
         version_id=version_id,
         model_type=MODEL_TYPE,
@@ -120,6 +121,17 @@ def record(session: Session, publication: Publication, version_id: str, now: dat
     answer = success(version, publication.run_id)
     runs.finish(session, publication.run_id, now, "success", {k: v for k, v in answer.items() if k != "report"})
     return answer
+
+
+def _as_things_stand(session: Session, strategy: str, report: dict[str, Any]) -> dict[str, Any]:
+    """The report, which recommends nothing over a version that was activated since the training began."""
+    row = AIModelVersion
+    active = session.scalar(select(row.version_id).where(row.strategy == strategy, row.is_active))
+    compared_with = (report["comparison"] or {}).get("champion")
+    if not report["recommended"] or active in (None, compared_with):
+        return report
+    reason = f"{active} was activated during the training and was not compared with"
+    return report | {"recommended": False, "recommendation_reasons": [*report["recommendation_reasons"], reason]}
 
 
 ANSWERED = (

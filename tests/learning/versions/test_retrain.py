@@ -10,11 +10,14 @@ import pytest
 from sqlalchemy import select, text
 
 from ai_engine import artifact
+from ai_engine.dataset import Rows
+from ai_engine.past import Past
 from ai_engine.pipeline import Refused, Trained, TrainingContext, train
 from backend.errors import ConflictError, NotFoundError
 from backend.learning.decisions.synthetic import add_demo_rows
+from backend.learning.versions.activation import ActivationRequest, activate
 from backend.learning.versions.retrain import RetrainService, count_outcomes, end_retrainings, retrain, start_retrain
-from backend.learning.versions.trainer import TrainingFailedError
+from backend.learning.versions.trainer import Progress, TrainingFailedError
 from backend.models import AIModelVersion, AITrainingSample, AuditEntry, JobRun, Strategy
 from backend.operations import runs
 from tests.learning.versions.house import House, Planted
@@ -380,3 +383,26 @@ def test_a_service_that_ends_waits_for_its_runs_and_closes_those_that_hang(
     assert house.database.read(runs.get_run, run_id) == closed
     assert house.rows(AIModelVersion) == []
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize(("activated", "recommended"), [(True, False), (False, True)])
+def test_nothing_is_recommended_over_a_version_that_was_activated_during_the_training(
+    house: House, activated: bool, recommended: bool
+) -> None:
+    house.plant(Planted())
+    first = str(house.train()["version_id"])
+    house.plant(Planted(first=120, count=40))
+
+    def trainer(rows: Rows, context: TrainingContext, progress: Progress, past: Past) -> Trained | Refused:
+        trained = train(rows, context, None, past)
+        assert isinstance(trained, Trained)
+        if activated:
+            activate(house.versions, ActivationRequest(first, "ada"))
+        return replace(trained, report=trained.report | {"recommended": True, "recommendation_reasons": []})
+
+    answer = retrain(replace(house.training, trainer=trainer), strategy="bot", actor="tests")
+
+    version = house.rows_of(str(answer["version_id"]))
+    assert version.recommended is version.report["recommended"] is recommended
+    reasons = [f"{first} was activated during the training and was not compared with"] if activated else []
+    assert answer["report"]["recommendation_reasons"] == reasons
