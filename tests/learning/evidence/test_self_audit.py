@@ -32,10 +32,10 @@ FEW: dict[str, Any] = {"strategy": "bot", "actor": "tests", "placebos": 10, "pla
 
 
 class SayingAuditor:
-    """Says the same of every placebo, finds every planted signal, and may wait, fail or be stopped."""
+    """Says the same of every placebo or of all, finds every planted signal, and may wait, fail or be stopped."""
 
-    def __init__(self, verdict: str = "no_evidence", fails: Exception | None = None) -> None:
-        self.verdict, self.fails = verdict, fails
+    def __init__(self, verdict: str = "no_evidence", fails: Exception | None = None, *, of_all: bool = False) -> None:
+        self.verdict, self.fails, self.of_all = verdict, fails, of_all
         self.go = threading.Event()
         self.go.set()
         self.tasks: list[Task] = []
@@ -47,7 +47,7 @@ class SayingAuditor:
         if self.fails:
             raise self.fails
         said = [
-            Judgement(number, self.verdict if task.accuracy_of(number) is None else "evidence", 0.5, 0.5)
+            Judgement(number, self.verdict if self.of_all or task.accuracy_of(number) is None else "evidence", 0.5, 0.5)
             for number in task.worlds
         ]
         return said, {"numpy": "0"}
@@ -209,6 +209,15 @@ def test_an_audit_that_does_not_hold_raises_an_alarm_which_the_next_one_that_hol
     self_audit(service(house), **FEW)
 
     assert house.rows(Alarm)[0].closed_at is not None
+
+
+def test_an_audit_that_could_judge_nothing_closes_no_alarm(house: House) -> None:
+    self_audit(service(house, SayingAuditor("evidence")), **FEW)
+
+    answer = self_audit(service(house, SayingAuditor("insufficient_data", of_all=True)), **FEW)
+
+    assert (answer["judged"], answer["faults"]) == (0, [])
+    assert house.rows(Alarm)[0].closed_at is None
 
 
 def test_the_state_tells_never_running_done_and_the_newest_result(house: House) -> None:
