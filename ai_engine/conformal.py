@@ -21,6 +21,9 @@ KEPT = 1_000
 ENOUGH_RESIDUALS = 60
 HALF_LIFE = 48
 ENOUGH_OUTCOMES = 12
+# A hundredth of a basis point over the horizon. In a frozen price the mean falls towards 0 and never gets there, and
+# the first move after it, divided by such a mean, is no finite number; every symbol shares what is learned from it.
+STANDING = 1e-6
 DECAY = 0.5 ** (1.0 / HALF_LIFE)
 ROUNDING = 1e-9
 ENOUGH_WEIGHT = (1.0 - DECAY**ENOUGH_OUTCOMES) / (1.0 - DECAY) - ROUNDING
@@ -43,8 +46,8 @@ class Volatility:
 
     @property
     def value(self) -> float | None:
-        """The mean as a fraction; None before 12 outcomes, or where the symbol has never moved."""
-        if self.weight < ENOUGH_WEIGHT or self.level <= 0.0:
+        """The mean as a fraction; None before 12 outcomes, or where the price stands."""
+        if self.weight < ENOUGH_WEIGHT or self.level < STANDING * self.weight:
             return None
         return self.level / self.weight
 

@@ -84,7 +84,7 @@ def test_the_newest_residuals_are_kept_in_their_order() -> None:
     np.testing.assert_array_equal(after, [*range(2, KEPT), 7, 8])
 
 
-@given(st.lists(st.floats(0.0, 0.5), min_size=ENOUGH_OUTCOMES, max_size=80))
+@given(st.lists(st.just(0.0) | st.floats(1e-4, 0.5), min_size=ENOUGH_OUTCOMES, max_size=80))
 def test_the_volatility_is_the_weighted_mean_of_the_moves_that_happened(moves: list[float]) -> None:
     known = Volatility()
     for move in moves:
@@ -105,6 +105,23 @@ def test_the_volatility_is_unknown_before_twelve_outcomes_and_where_nothing_move
 
     assert known.value == pytest.approx(0.01)
     assert still.value is None
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_price_that_stood_for_days_and_then_moves_leaves_every_interval_finite() -> None:
+    moves = np.array([*[0.01] * 100, *[0.0] * 10_000, *[0.01] * 12])
+    known, waiting, residuals = Volatility(), deque[float | None](maxlen=12), np.empty(0, dtype=np.float32)
+    for moved in moves:
+        if len(waiting) == 12 and waiting[0] is not None:
+            residuals = conformal.kept(residuals, [conformal.scaled(float(moved), 0.0, waiting[0])])
+        known = known.after(float(moved))
+        waiting.append(known.value)
+
+    reached = conformal.reach(np.sort(residuals), conformal.MISS_RATE_BOUNDS[0])
+
+    assert reached is not None
+    assert np.isfinite(conformal.interval(0.001, 0.01, reached)).all()
+    assert np.isfinite(residuals).all()
 
 
 def test_half_of_the_weight_lies_on_the_newest_48_outcomes() -> None:
