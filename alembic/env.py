@@ -1,9 +1,10 @@
 """Runs the migrations on the configured database, or on the connection that the caller hands over."""
 
 from alembic import context
+from alembic.util import CommandError
 from sqlalchemy.engine import Connection
 
-from backend.database import open_engine
+from backend.database import open_for_migrations
 from backend.models import Base
 from backend.settings import database_url_in_force
 
@@ -19,13 +20,22 @@ def run(connection: Connection) -> None:
     )
     with context.begin_transaction():
         context.run_migrations()
+    if connection.dialect.name == "sqlite":
+        refuse_dangling(connection)
+
+
+def refuse_dangling(connection: Connection) -> None:
+    """Take everything back where a rebuilt table left a row that points nowhere: nothing watched while it was made."""
+    found = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+    if found is not None:
+        raise CommandError(f"row {found[1]} of {found[0]} points to no row of {found[2]} after the migration")
 
 
 given: Connection | None = context.config.attributes.get("connection")
 if given is not None:
     run(given)
 else:
-    engine = open_engine(database_url_in_force())
+    engine = open_for_migrations(database_url_in_force())
     with engine.connect() as own, own.begin():
         run(own)
     engine.dispose()

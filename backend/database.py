@@ -100,6 +100,21 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
+def open_for_migrations(url: str) -> Engine:
+    """An engine that may rebuild SQLite's tables: dropping one that others point to is refused while keys are enforced.
+
+    That can only be switched outside of a transaction, so it is for the whole connection.
+    """
+    engine = open_engine(url)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _enforce_no_keys)
+    return engine.execution_options(qt_writing=True)
+
+
+def _enforce_no_keys(connection: Any, _record: object) -> None:
+    connection.execute("PRAGMA foreign_keys=OFF")
+
+
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):

@@ -12,7 +12,7 @@ from alembic.util import CommandError
 from sqlalchemy import inspect
 from sqlalchemy.engine import Connection
 
-from backend.database import explained, open_engine, parsed, place_of, unusable
+from backend.database import explained, open_engine, open_for_migrations, parsed, place_of, unusable
 from backend.errors import UnavailableError
 from backend.models import Base
 
@@ -104,7 +104,7 @@ def _config() -> Config:
 
 
 def _run(url: str, action: Callable[[Config], None]) -> None:
-    engine = open_engine(url).execution_options(qt_writing=True)
+    engine = open_for_migrations(url)
     try:
         with engine.connect() as connection, connection.begin():
             if _known_revision(url, connection) is None:

@@ -174,3 +174,37 @@ def test_the_database_itself_refuses_what_must_never_be(url: str, allowed: str, 
     with pytest.raises(IntegrityError):
         database.write(insert, refused)
     database.close()
+
+
+RELATED = (
+    sample("d1"),
+    "INSERT INTO forecasts (sample_id, version_id, score, expected_return, confidence, action, role)"
+    " VALUES (1, 'v1', 0, 0, 0.5, 'HOLD', 'active')",
+    "INSERT INTO fills (sample_id, leg, fill_id, price, quantity, filled_at, body_hash)"
+    " VALUES (1, 'entry', 'f', 1, 1, '2026-01-01', 'h')",
+    "INSERT INTO activations (strategy, version_id, activated_at, actor) VALUES ('default', 'v1', '2026-01-01', 'a')",
+)
+NEWER = ("interval_states", "symbol_volatilities", "events", "deliveries")
+
+
+@pytest.mark.parametrize("revision", ["0002", "0001"])
+def test_a_database_in_use_goes_back_to_an_earlier_revision_and_up_again_without_losing_a_row(
+    url: str, revision: str
+) -> None:
+    migrations.upgrade(url)
+    database = Database(url)
+    begin = (STRATEGY, SCHEMA, version("v1", active=True, data_hash="a"), *RELATED)
+    database.write(lambda session: [session.execute(text(statement)) for statement in begin])
+    counted = {name: f"SELECT count(*) FROM {name}" for name in Base.metadata.tables if name not in NEWER}
+    before = database.read(lambda session: {name: session.scalar(text(count)) for name, count in counted.items()})
+    database.close()
+
+    migrations.downgrade(url, revision)
+    back = Database(url)
+    assert before == back.read(lambda session: {name: session.scalar(text(sql)) for name, sql in counted.items()})
+    with pytest.raises(IntegrityError):
+        back.write(lambda session: session.execute(text(version("v2", active=True, data_hash="b"))))
+    back.close()
+
+    migrations.upgrade(url)
+    assert differences(url) == []
