@@ -67,7 +67,8 @@ def audit_due(service: AuditService) -> str | None:
 def next_due(session: Session, now: datetime) -> tuple[str, datetime] | None:
     """A strategy whose newest slot nobody ran, or whose run of it was lost, and the slot.
 
-    None while another audit runs anywhere, and no strategy in the middle of its retraining: what is due waits.
+    None while another audit runs anywhere, and no strategy in the middle of its retraining: what is due waits. The one
+    that began first comes first, so that none is put off by however many a bot begins, whatever it calls them.
     """
     slot = latest_slot(WEEKLY, now, WEEK)
     running = select(JobRun).where(JobRun.state == "running", JobRun.job.in_((RETRAINING, SELF_AUDIT)))
@@ -77,6 +78,6 @@ def next_due(session: Session, now: datetime) -> tuple[str, datetime] | None:
     of_slot = select(JobRun).where(JobRun.job == SELF_AUDIT, JobRun.slot == slot)
     done = {run.strategy for run in session.scalars(of_slot) if not runs.may_be_taken_over(run)}
     busy = {run.strategy for run in at_work}
-    began = select(Strategy.name).where(Strategy.created_at < slot).order_by(Strategy.name)
+    began = select(Strategy.name).where(Strategy.created_at < slot).order_by(Strategy.created_at, Strategy.name)
     waiting = [name for name in session.scalars(began) if name not in done | busy]
     return (waiting[0], slot) if waiting else None

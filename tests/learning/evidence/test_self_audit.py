@@ -350,6 +350,12 @@ def test_a_strategy_that_began_after_the_slot_waits_for_the_next(house: House) -
     assert due(house) is None
 
 
+def test_strategies_that_began_later_put_off_no_older_one_whatever_they_are_called(house: House) -> None:
+    house.plant(Planted(strategy="a-new-one", created_at=SUNDAY - timedelta(hours=1)))
+
+    assert due(house) == ("bot", SUNDAY)
+
+
 def test_a_slot_lost_with_its_process_is_taken_over_once(house: House) -> None:
     new = runs.NewRun(SELF_AUDIT, "bot", "scheduler", SUNDAY)
     for _ in range(2):
