@@ -13,6 +13,7 @@ from ai_engine.types import FloatArray, TimeArray
 
 LEVEL = 0.95
 FEWEST_STRETCHES = 50
+FEWEST_DIFFERENT = 10
 # Solves r^2 = (-W(-level^2 / e) - 1) / n for n = 500: the bounds are tightest near 500 stretches.
 PRIOR_STRETCHES = 61.0
 MOST_STRETCHES = 10_000_000
@@ -61,8 +62,9 @@ def of_rounds(times: TimeArray, ends: TimeArray, values: FloatArray) -> Confiden
     confidence sequences, 1976; Wang and Ramdas, Anytime-valid t-tests and confidence sequences for Gaussian means
     with unknown variance, 2024). For any other values of finite variance it is asymptotic (Waudby-Smith, Arbour,
     Sinha, Kennedy and Ramdas, Time-uniform central limit theory and asymptotic confidence sequences, 2024), hence
-    not before 50 stretches; a bound that is exact for all bounded values would need the largest return there can be,
-    some hundred times the usual one, and years.
+    not before 50 stretches, nor before 10 of them have differed from 0: of two versions that seldom answer differently
+    the first hundred stretches say nothing of the next. A bound that is exact for all bounded values would need the
+    largest return there can be, some hundred times the usual one, and years.
 
     Examples
     --------
@@ -70,8 +72,8 @@ def of_rounds(times: TimeArray, ends: TimeArray, values: FloatArray) -> Confiden
     >>> found = of_rounds(hours, hours + 3_600_000, np.tile([1.0, 1.0, 1.0, 0.0], 100))
     >>> found.stretches, found.low > 0
     (199, True)
-    >>> of_rounds(hours, hours + 3_600_000, np.zeros(400)).high
-    0.0
+    >>> of_rounds(hours, hours + 3_600_000, np.zeros(400)).high is None
+    True
     """
     if len(values) == 0:
         return ConfidenceSequence(0, 0)
@@ -88,15 +90,12 @@ def _bounded(means: FloatArray, rounds: int) -> ConfidenceSequence:
     count, mean = len(means), float(np.mean(means))
     away = means - mean
     squares = float(away @ away)
-    if not means.any():
-        bound = 0.0 if count >= FEWEST_STRETCHES else None
-        return ConfidenceSequence(count, rounds, mean, bound, bound)
     if squares <= count * (ROUNDING * mean) ** 2:  # always the same: how much it may vary is not known
         return ConfidenceSequence(count, rounds, mean)
     shared = 1.0 + 2.0 * max(float(away[1:] @ away[:-1]) / squares, 0.0)
     spread = squares / count
     needed = _still_needed(count, mean**2 / spread, shared)
-    if count < FEWEST_STRETCHES:
+    if count < FEWEST_STRETCHES or np.count_nonzero(means) < FEWEST_DIFFERENT:
         return ConfidenceSequence(count, rounds, mean, needed=needed)
     reach = float(np.sqrt(spread * _reach(count, shared)))
     return ConfidenceSequence(count, rounds, mean, mean - reach, mean + reach, needed)

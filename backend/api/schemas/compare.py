@@ -94,7 +94,9 @@ class ConfidenceSequenceOut(Answer):
     level: float = Field(description="The chance that all intervals ever shown hold, from 0 to 1.")
     mean_difference: float | None = Field(description="`b` less `a`, mean over closed stretches, a fraction.")
     stretches: int = Field(description="Stretches of time that have closed; what lies in one counts once.")
-    fewest_stretches: int = Field(description="How many are needed before bounds are given.")
+    fewest_stretches: int = Field(
+        description="How many are needed before bounds are given, ten of them with a difference other than 0."
+    )
     stretch_seconds: float = Field(description="How long one is: twice the horizon.")
 
 

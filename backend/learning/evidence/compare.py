@@ -258,11 +258,11 @@ def _said(a: str, b: str, sequence: ConfidenceSequence, needed: int | None) -> s
     more = f" About {needed} more outcomes like these would show which." if needed else ""
     if sequence.low is None or sequence.high is None:
         if sequence.stretches >= FEWEST_STRETCHES:
-            return "No winner is named: they differ by one amount only, so how far it may vary is not known."
+            if sequence.mean == 0:
+                return "No winner is named: they earned the same so far."
+            return "No winner is named: they differ too seldom, or by one amount, so how far it may vary is not known."
         closed = f"{sequence.stretches} stretches of time have closed, and {FEWEST_STRETCHES} are needed"
         return f"No winner is named yet: {closed}.{more}"
-    if sequence.low == sequence.high == 0:
-        return "No winner is named: they earned the same in every one of them."
     bounds = f"{sequence.low:+.3%} to {sequence.high:+.3%} a round at 95 %, however often one looks"
     if verdict_of(sequence) == NOT_DISTINGUISHABLE:
         return f"No winner is named: {b} less {a} is {bounds}.{more}"
