@@ -21,8 +21,10 @@ logger = logging.getLogger(__name__)
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
-# An active version and its shadows, for several strategies.
-MAX_MODELS = 64
+# An active version with its shadows for some thirty strategies. Where there are more than fit, each decision reads all
+# files of its strategy again, 20 ms a model, for what was used longest ago is what is needed next. In memory a model
+# takes about as much as its file.
+MAX_MODELS = 256
 MAX_DAMAGED = 256
 
 Published: TypeAlias = Row[int, str, str, str, int]
