@@ -17,7 +17,7 @@ from benchmarks.findings.nights import Followed, Night, imitate, part
 from benchmarks.findings.page import filled
 from benchmarks.findings.picture import drawn
 from benchmarks.findings.sets import DAY_MS, SETS, DataSet, candles_of, coin_flipped, rows_of
-from benchmarks.findings.summary import fresh, joined, summarise
+from benchmarks.findings.summary import fresh, joined, summarise, turned_back
 from benchmarks.findings.tables import percent, pooled, stake, tables, with_interval
 from tests.manuals import page
 
@@ -129,6 +129,18 @@ def test_one_coin_a_stretch_keeps_the_stretch() -> None:
 def test_a_missing_file_is_said_with_the_option_that_names_the_folder(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="SOLUSDT-5m"):
         candles_of(SETS[0], tmp_path)
+
+
+def test_prices_that_jump_between_bid_and_ask_turn_back() -> None:
+    one = walk(5)
+    jumping = np.where(np.arange(len(one)) % 2 == 0, 1.002, 0.998)
+    bounced = replace(one, **{name: getattr(one, name) * jumping for name in ("open", "high", "low", "close")})
+    lowest, highest = turned_back([one, bounced]) or (0.0, 0.0)
+
+    assert turned_back(()) is None
+    assert lowest is not None
+    assert lowest < -0.3
+    assert highest == pytest.approx(0.0, abs=0.12)
 
 
 @pytest.mark.market_data

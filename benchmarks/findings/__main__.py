@@ -21,8 +21,8 @@ from ai_engine import labels, pipeline
 from ai_engine.recipes import RECIPE_VERSION
 from benchmarks.claims import QUIET
 from benchmarks.findings.nights import imitate
-from benchmarks.findings.sets import SETS, rows_of
-from benchmarks.findings.summary import summarise
+from benchmarks.findings.sets import SETS, candles_of, rows_of
+from benchmarks.findings.summary import summarise, turned_back
 
 BESIDE = Path(__file__).resolve().parents[3] / "shared" / "market-data"
 QUICK_NIGHTS = 4
@@ -48,7 +48,8 @@ def run(job: Job) -> dict[str, Any]:
     rows = rows_of(data, job.data, job.cache, job.coin)
     computed = time.monotonic()
     nights = list(imitate(rows, data, cost=job.cost, most=job.most))
-    told = summarise(nights, data, cost=job.cost) | {"coin": job.coin}
+    candles = candles_of(data, job.data).values() if job.coin is None else ()
+    told = summarise(nights, data, cost=job.cost) | {"coin": job.coin, "turned_back": turned_back(candles)}
     return told | {"seconds": {"features": round(computed - began), "nights": round(time.monotonic() - computed)}}
 
 

@@ -1,12 +1,13 @@
 """From nights and what came after them to a few figures: JSON-safe, rounded to what can be told."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ai_engine import baselines, inference, metrics, sequential
+from ai_engine.candles import Candles
 from ai_engine.inference import Panel
 from ai_engine.types import FloatArray
 from backend.clock import from_ms, iso
@@ -51,6 +52,16 @@ def summarise(nights: Sequence[tuple[Night, Followed]], data: DataSet, *, cost: 
         "traders": {trader: _earned(whole, whole.directions[place], cost) for place, trader in enumerate(TRADERS)},
         "each_night": [line(night, followed, cost) for night, followed in nights],
     }
+
+
+def turned_back(candles: Iterable[Candles]) -> list[float | None] | None:
+    """Correlation of a candle's move with the next one's, lowest and highest of the symbols; None without candles.
+
+    Prices that jump between bid and ask turn back at once: clearly below 0, and nobody can trade on it.
+    """
+    moves = [np.diff(np.log(one.close)) for one in candles]
+    found = [float(np.corrcoef(move[1:], move[:-1])[0, 1]) for move in moves]
+    return [_rounded(min(found)), _rounded(max(found))] if found else None
 
 
 def joined(parts: Sequence[Followed]) -> Followed:

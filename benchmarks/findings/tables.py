@@ -29,7 +29,7 @@ def tables(told: dict[str, Any]) -> dict[str, str]:
     }
 
 
-SETS = "candles | nights | from | every | learns from | rows a training | rows judged afterwards"
+SETS = "candles | nights | from | every | learns from | rows a training | rows judged afterwards | a move and the next"
 FOUND = (
     "candles | verdicts | recommended | evidence over all nights | fresh accuracy, 95 % interval | one direction"
     " | ridge | needed"
@@ -128,6 +128,7 @@ def _set(one: dict[str, Any]) -> tuple[str, ...]:
         f"{one['window_days']} days",
         f"{one['rows_a_training']:,}",
         f"{one['fresh']['rows']:,}",
+        " to ".join(f"{bound:+.2f}" for bound in dict.fromkeys(one["turned_back"])),
     )
 
 
