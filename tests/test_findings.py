@@ -16,7 +16,7 @@ from benchmarks.findings.__main__ import BESIDE, written
 from benchmarks.findings.nights import Followed, Night, imitate, part
 from benchmarks.findings.page import filled
 from benchmarks.findings.picture import drawn
-from benchmarks.findings.sets import DAY_MS, SETS, DataSet, candles_of, coin_flipped, rows_of
+from benchmarks.findings.sets import DAY_MS, SETS, DataSet, candles_of, rows_of
 from benchmarks.findings.summary import fresh, joined, summarise, turned_back
 from benchmarks.findings.tables import percent, pooled, stake, tables, with_interval
 from tests.manuals import page
@@ -91,39 +91,6 @@ def walk(seed: int, count: int = 600) -> Candles:
     high, low = np.maximum(opened, close) * 1.002, np.minimum(opened, close) * 0.997
     times = np.arange(count, dtype=np.int64) * HOUR
     return Candles(times, opened, high, low, close, np.ones(count), HOUR)
-
-
-def test_coins_turn_moves_and_keep_their_size_and_the_symbols_ties() -> None:
-    candles = {"A": walk(1), "B": walk(2)}
-    turned = coin_flipped(candles, block_ms=HOUR, seed=7)
-    signs = {}
-    for name, one in candles.items():
-        before, after = np.diff(np.log(one.close)), np.diff(np.log(turned[name].close))
-        np.testing.assert_allclose(np.abs(after), np.abs(before), rtol=1e-6, atol=1e-12)
-        signs[name] = np.sign(after) * np.sign(before)
-
-    assert (signs["A"] == signs["B"]).all()
-    assert 0.4 < (signs["A"] > 0).mean() < 0.6
-
-
-def test_a_turned_candle_reaches_down_as_far_as_the_true_one_reached_up() -> None:
-    one = walk(3)
-    turned = coin_flipped({"A": one}, block_ms=HOUR, seed=1)["A"]
-    down = np.sign(np.diff(np.log(turned.close))) != np.sign(np.diff(np.log(one.close)))
-    place = int(np.flatnonzero(down)[0]) + 1
-
-    above = np.log(one.high[place] / one.close[place - 1])
-    assert np.log(turned.low[place] / turned.close[place - 1]) == pytest.approx(-above)
-    assert (turned.high >= np.maximum(turned.open, turned.close) * (1 - 1e-12)).all()
-    assert (turned.low <= np.minimum(turned.open, turned.close) * (1 + 1e-12)).all()
-
-
-def test_one_coin_a_stretch_keeps_the_stretch() -> None:
-    one = walk(4)
-    turned = coin_flipped({"A": one}, block_ms=50 * HOUR, seed=1)["A"]
-    same = (np.sign(np.diff(np.log(turned.close))) == np.sign(np.diff(np.log(one.close))))[49:549].reshape(10, 50)
-
-    assert set(same.mean(axis=1)) == {0.0, 1.0}
 
 
 def test_a_missing_file_is_said_with_the_option_that_names_the_folder(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ which is filled a candle later: what a bounce between bid and ask seems to earn 
 import hashlib
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from ai_engine.candles import Candles
 from ai_engine.dataset import Rows
 from ai_engine.features.catalogue import FEATURE_NAMES
 from ai_engine.features.compute import compute_history
+from ai_engine.placebo import flipped
 from ai_engine.types import FloatArray
 from backend.clock import to_ms
 from backend.errors import InvalidInputError
@@ -127,44 +128,16 @@ def candles_of(data: DataSet, folder: Path) -> dict[str, Candles]:
     return {symbol: market.history(symbol, datetime.max.replace(tzinfo=UTC), EVERY_CANDLE) for symbol in market.symbols}
 
 
-def coin_flipped(candles: Mapping[str, Candles], *, block_ms: int, seed: int) -> dict[str, Candles]:
-    """The candles with their moves mirrored where a coin says so, one coin a stretch of time for all symbols.
-
-    With ``block_ms`` of one candle no direction can be forecast from what came before, by construction, while sizes,
-    volumes and the symbols' ties stay. Longer stretches keep whatever looks the same upside down, a tendency to turn
-    back for example, so they are no world without signal.
-    """
-    moments = np.concatenate([one.open_time for one in candles.values()]) // block_ms
-    first = int(moments.min())
-    signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=int(moments.max()) - first + 1)
-    return {symbol: _mirrored(one, signs[one.open_time // block_ms - first]) for symbol, one in candles.items()}
-
-
-def _mirrored(candles: Candles, signs: FloatArray) -> Candles:
-    """A mirrored candle opens, closes and reaches as far below the last close as the true one did above."""
-    before = np.log(np.concatenate((candles.open[:1], candles.close[:-1])))
-    moves = {name: np.log(getattr(candles, name)) - before for name in ("open", "high", "low", "close")}
-    level = before[0] + np.concatenate(([0.0], np.cumsum(signs * moves["close"])[:-1]))
-    up = signs > 0
-    return replace(
-        candles,
-        open=np.exp(level + signs * moves["open"]),
-        high=np.exp(level + np.where(up, moves["high"], -moves["low"])),
-        low=np.exp(level + np.where(up, moves["low"], -moves["high"])),
-        close=np.exp(level + signs * moves["close"]),
-    )
-
-
 def rows_of(data: DataSet, folder: Path, cache: Path, coin: int | None = None) -> Rows:
-    """All rows of a set; with ``coin``, those of the candles mirrored by that seed. Computed once, then read.
+    """All rows of a set; with ``coin``, those of a world where each candle's move is mirrored by a coin of that seed.
 
-    The stored file is named after everything that decides it, code of the features included.
+    Computed once, then read: the stored file is named after everything that decides it, code of the features included.
     """
     path = cache / f"{data.name}-{_fingerprint(data, folder, coin)}.npz"
     if not path.exists():
         candles = candles_of(data, folder)
         if coin is not None:
-            candles = coin_flipped(candles, block_ms=data.terms.timeframe_ms, seed=coin)
+            candles = flipped(candles, block_ms=data.terms.timeframe_ms, rng=np.random.default_rng(coin))
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **_columns(data, candles))
         cache.mkdir(parents=True, exist_ok=True)
