@@ -19,8 +19,9 @@ def tables(told: dict[str, Any]) -> dict[str, str]:
     coins = [one for one in told["sets"] if one["coin"] is not None]
     return {
         "summary": f"- {_verdicts(real)}\n- {_fresh(real)}\n- {_against_luck(real, coins)}\n- {_whom_to_believe(real)}",
-        "pooled": f"All sets together: {_pooled_sentence(real)} On coins: {_pooled_sentence(coins)}",
+        "pooled": _pooled_sentence(real),
         "delayed": _delayed(real),
+        "held": f"{_held('real candles', real)} {_held('coins', coins)}",
         "sets": table(SETS, (_set(one) for one in real)),
         "verdicts": table(FOUND, (_found(one) for one in told["sets"])),
         "believed": table(BELIEVED, (_believed(one) for one in told["sets"])),
@@ -89,7 +90,10 @@ def _believed_nights(sets: list[dict[str, Any]]) -> int:
 
 def _pooled_sentence(sets: list[dict[str, Any]]) -> str:
     after, others = (pooled([one[name] for one in sets]) for name in ("fresh_believed", "fresh_others"))
-    return f"after nights with evidence {with_interval(after)}, after the others {with_interval(others)}."
+    return (
+        f"All real candles together, sets taken as independent: after nights with evidence {with_interval(after)}, after"
+        f" the others {with_interval(others)}."
+    )
 
 
 def pooled(parts: list[dict[str, Any] | None]) -> dict[str, Any] | None:
@@ -106,7 +110,19 @@ def pooled(parts: list[dict[str, Any] | None]) -> dict[str, Any] | None:
 
 def _delayed(real: list[dict[str, Any]]) -> str:
     kept, nights = sum(one["believed_a_candle_later"] for one in real), _believed_nights(real)
-    return f"Of {nights} nights with evidence on real candles {kept} keep it if orders are filled one candle later."
+    most = min(real, key=lambda one: one["turned_back"][0])
+    now, later = most["fresh"]["rank_ic"], most["fresh"]["rank_ic_a_candle_later"]
+    return (
+        f"Of {nights} nights with evidence on real candles {kept} keep it if orders are filled a candle later. In"
+        f" the set that turns back most, {most['title']}, the rank correlation of forecasts with the days after is"
+        f" {now:.3f}, and {later:.3f} a candle later."
+    )
+
+
+def _held(kind: str, sets: list[dict[str, Any]]) -> str:
+    nights = [night for one in sets for night in one["each_night"] if night["ci95"] and night["fresh_ci95"]]
+    inside = sum(night["ci95"][0] <= night["fresh_accuracy"] <= night["ci95"][1] for night in nights)
+    return f"On {kind} the accuracy of the days after lay within the night's interval {inside} times of {len(nights)}."
 
 
 def table(heading: str, rows: Iterable[tuple[str, ...]]) -> str:
@@ -194,4 +210,6 @@ def with_interval(part: dict[str, Any] | None) -> str:
 
 def stake(earned: dict[str, Any]) -> str:
     """What was earned over all nights in per cent of one stake a symbol; 0 where nothing was traded."""
-    return "0 (no trade)" if not earned["decisions"] else f"{earned['stake'] * 100:+.0f} %"
+    return (
+        "0 (no trade)" if not earned["decisions"] else f"{earned['stake'] * 100:+.{int(abs(earned['stake']) < 0.1)}f} %"
+    )
