@@ -13,7 +13,7 @@ from ai_engine.dataset import Rows
 from backend.errors import InvalidInputError
 from backend.settings import ROOT
 from benchmarks.findings.__main__ import BESIDE, written
-from benchmarks.findings.nights import Followed, Night, imitate, part
+from benchmarks.findings.nights import BELIEVED, Followed, Night, imitate, part
 from benchmarks.findings.page import filled
 from benchmarks.findings.picture import drawn
 from benchmarks.findings.sets import DAY_MS, SETS, DataSet, candles_of, rows_of
@@ -53,6 +53,31 @@ def test_every_table_and_sentence_with_figures_is_made_of_the_figures(told: dict
     assert filled(text, tables(told)) == text
     with pytest.raises(SystemExit, match="no mark"):
         filled(text, {"unknown": "| a |"})
+
+
+def test_what_the_prose_counts_and_compares_is_so(told: dict[str, Any]) -> None:
+    text = " ".join(page("docs/findings.md").text.split())
+    real, coins = (
+        {one["name"]: one for one in told["sets"] if (one["coin"] is None) is wanted} for wanted in (True, False)
+    )
+    largest = max(real.values(), key=lambda one: one["fresh"]["rows"])
+    luck = [one["fresh"]["accuracy"] for one in coins.values()]
+    ridge = [one for one in real.values() if one["fresh"]["ridge_accuracy"] > one["fresh"]["accuracy"]]
+    nights = [night for one in real.values() for night in one["each_night"] if night["verdict"] in BELIEVED]
+
+    assert largest["name"] == "three-5m"
+    assert largest["fresh"]["ci95"][0] > 0.5
+    assert real["btc-1h"]["fresh"]["ci95"][0] == pytest.approx(0.5, abs=5e-4)
+    assert (sum(each > 0.5 for each in luck), sum(each > largest["fresh"]["accuracy"] for each in luck)) == (4, 2)
+    assert "four of five sets came out above 50 % too, two of them further than that" in text
+    assert len(ridge) == 2
+    assert "about as much as the trees, in two sets more" in text
+    assert [(night["at"][:4], night["fresh_accuracy"] > 0.5) for night in nights] == [
+        *(("2024", False), ("2019", True), ("2019", True), ("2022", False), ("2018", False)),
+    ]
+    assert nights[-1]["delayed"]["verdict"] == "no_evidence"
+    assert max(one["final_e_value"] for one in real.values()) < 20
+    assert max(one["validation_accuracy"]["highest"] for one in real.values()) < 0.6
 
 
 def test_what_is_unknown_is_a_dash_in_the_tables() -> None:

@@ -91,8 +91,8 @@ def _believed_nights(sets: list[dict[str, Any]]) -> int:
 def _pooled_sentence(sets: list[dict[str, Any]]) -> str:
     after, others = (pooled([one[name] for one in sets]) for name in ("fresh_believed", "fresh_others"))
     return (
-        f"All real candles together, sets taken as independent: after nights with evidence {with_interval(after)}, after"
-        f" the others {with_interval(others)}."
+        f"All real candles together, sets taken as independent: after nights with evidence {with_interval(after)},"
+        f" after the others {with_interval(others)}."
     )
 
 
