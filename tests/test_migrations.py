@@ -2,17 +2,18 @@
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
 from backend import migrations
 from backend.database import Database, open_engine
-from backend.models import Base
+from backend.models import AIModelVersion, Base
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -208,3 +209,20 @@ def test_a_database_in_use_goes_back_to_an_earlier_revision_and_up_again_without
 
     migrations.upgrade(url)
     assert differences(url) == []
+
+
+def test_a_version_from_before_is_told_what_it_had_learned_until(url: str) -> None:
+    migrations.upgrade(url)
+    migrations.downgrade(url, "0002")
+    database = Database(url)
+    lineage = """UPDATE ai_model_versions SET lineage = '{"outcomes_known_until": "2026-01-02T03:04:05Z"}'"""
+    begin = (STRATEGY, SCHEMA, version("v1", active=True, data_hash="a"), lineage)
+    begin += (version("v2", active=False, data_hash="b"),)
+    database.write(lambda session: [session.execute(text(statement)) for statement in begin])
+
+    migrations.upgrade(url)
+
+    query = select(AIModelVersion.learned_until).order_by(AIModelVersion.version_id)
+    told = database.read(lambda session: session.scalars(query).all())
+    assert told == [datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), None]
+    database.close()

@@ -4,6 +4,7 @@ Revises: 0002
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,6 +16,9 @@ depends_on: str | Sequence[str] | None = None
 
 
 def upgrade() -> None:
+    op.add_column("ai_training_samples", sa.Column("counted_cost", sa.Double(), nullable=True))
+    op.add_column("ai_model_versions", sa.Column("learned_until", sa.DateTime(timezone=True), nullable=True))
+    _fill_learned_until()
     op.add_column("ai_training_samples", sa.Column("volatility", sa.Double(), nullable=True))
     op.add_column(
         "ai_training_samples",
@@ -84,6 +88,22 @@ def upgrade() -> None:
     )
 
 
+def _fill_learned_until() -> None:
+    """What a version learned from stands in its lineage; those from before that was recorded keep null."""
+    versions = sa.table(
+        "ai_model_versions",
+        sa.column("id", sa.Integer()),
+        sa.column("lineage", sa.JSON()),
+        sa.column("learned_until", sa.DateTime(timezone=True)),
+    )
+    connection = op.get_bind()
+    for version_id, lineage in connection.execute(sa.select(versions.c.id, versions.c.lineage)).all():
+        known_until = (lineage or {}).get("outcomes_known_until")
+        if known_until is not None:
+            told = datetime.fromisoformat(known_until)
+            connection.execute(sa.update(versions).where(versions.c.id == version_id).values(learned_until=told))
+
+
 def downgrade() -> None:
     op.drop_table("symbol_volatilities")
     op.drop_table("interval_states")
@@ -92,6 +112,7 @@ def downgrade() -> None:
     with op.batch_alter_table("ai_model_versions", schema=None) as batch_op:
         batch_op.drop_constraint(op.f("ck_ai_model_versions_shadow_origin_known"), type_="check")
         batch_op.drop_column("shadow_origin")
+        batch_op.drop_column("learned_until")
     op.drop_index("ix_ai_training_samples_left", table_name="ai_training_samples")
     op.drop_index("ix_ai_training_samples_quarantine_decision", table_name="ai_training_samples")
     op.drop_index("ix_ai_training_samples_quarantined", table_name="ai_training_samples")
@@ -100,3 +121,4 @@ def downgrade() -> None:
         batch_op.drop_column("released_reasons")
         batch_op.drop_column("quarantine_decision")
         batch_op.drop_column("volatility")
+        batch_op.drop_column("counted_cost")

@@ -69,6 +69,7 @@ class AITrainingSample(Base):
     forward_return: Mapped[float | None]
     forward_return_source: Mapped[str | None] = mapped_column(String(16))
     forward_price_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    counted_cost: Mapped[float | None]
     executed: Mapped[bool] = mapped_column(default=False)
     execution_side: Mapped[str | None] = mapped_column(String(4))
     entry_price: Mapped[float | None]
@@ -181,6 +182,7 @@ class AIModelVersion(Base):
     model_type: Mapped[str] = mapped_column(String(32), default="xgboost_continuous")
     strategy: Mapped[str] = mapped_column(ForeignKey("strategies.name"))
     trained_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    learned_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     training_samples: Mapped[int]
     validation_samples: Mapped[int]
     train_accuracy: Mapped[float | None]

@@ -29,8 +29,8 @@ SETTING = re.compile(r"\b(QT_\w+)=(\S+)")
 WEBHOOK_PORT = "9009"
 ADMINS_ONLY = {
     "schema_mismatch", "not_recommended", "activation_changed", "nothing_to_roll_back", "retraining_in_progress",
-    "unknown_run", "different_strategies", "same_version", "already_active", "too_many_shadows", "self_audit_in_progress",
-    "unknown_sample", "not_quarantined",
+    "unknown_run", "different_strategies", "same_version", "already_active", "too_many_shadows",
+    "self_audit_in_progress", "unknown_sample", "not_quarantined",
 }  # fmt: skip
 
 

@@ -1,12 +1,14 @@
 """Live counters of a version: moved in the transaction that moved the row, recomputable from the rows.
 
 Every change is the difference between what the row counted for before and after, so a late execution, a price
-that turns up dated earlier, or a quarantine takes back exactly what had been counted.
+that turns up dated earlier, or a quarantine takes back exactly what had been counted; each row keeps the costs that it
+was counted by, because settings change.
 """
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Float, and_, case, cast, func, select, update
@@ -35,15 +37,17 @@ class Contribution:
 NOTHING = Contribution()
 
 
-def contribution(sample: AITrainingSample, cost: float) -> Contribution:
+def contribution(sample: AITrainingSample, cost: float, learned_until: datetime | None = None) -> Contribution:
     """What the row counts for now; ``cost`` is the round trip as a fraction: smaller moves are neutral.
 
-    A quarantined row says nothing about the forecast. Its trade was made all the same: its money counts.
+    A quarantined row says nothing about the forecast, and neither does one decided before ``learned_until``, when the
+    version could have learned its outcome. Its trade was made all the same: its money counts.
     """
     traded = bool(sample.executed and sample.outcome_known)
     pnl = (sample.realized_pnl or 0.0) if traded else 0.0
     moved = sample.forward_return
-    if moved is None or sample.quarantine_reason is not None:
+    known_before = learned_until is not None and sample.timestamp < learned_until
+    if moved is None or sample.quarantine_reason is not None or known_before:
         return Contribution(trades=int(traded), pnl=pnl)
     neutral = abs(moved) <= cost
     correct = not neutral and (sample.prediction_score or 0.0) * moved > 0
@@ -65,16 +69,32 @@ def on_recorded(session: Session, version_id: str, count: int) -> None:
 def counted(session: Session, samples: Iterable[AITrainingSample], cost: float) -> Iterator[None]:
     """Whatever happens to the rows inside moves the counters of the versions that decided them."""
     decided = [sample for sample in samples if sample.model_version is not None]
-    before = [contribution(sample, cost) for sample in decided]
+    learned = _learned_until(session, {str(sample.model_version) for sample in decided})
+    before = [
+        contribution(sample, cost if sample.counted_cost is None else sample.counted_cost, learned[_version(sample)])
+        for sample in decided
+    ]
     yield
     moves: dict[str, Contribution] = {}
     for sample, earlier in zip(decided, before, strict=True):
-        move = contribution(sample, cost) - earlier
-        version_id = str(sample.model_version)
-        moves[version_id] = moves.get(version_id, NOTHING) + move
+        now = contribution(sample, cost, learned[_version(sample)])
+        sample.counted_cost = cost if now.matured else None
+        moves[_version(sample)] = moves.get(_version(sample), NOTHING) + now - earlier
     for version_id in sorted(moves):
         if moves[version_id] != NOTHING:
             _apply(session, version_id, moves[version_id])
+
+
+def _version(sample: AITrainingSample) -> str:
+    return str(sample.model_version)
+
+
+def _learned_until(session: Session, version_ids: set[str]) -> dict[str, datetime | None]:
+    """When the newest outcome that each version learned from was known; None where that was not recorded."""
+    version = AIModelVersion
+    query = select(version.version_id, version.learned_until).where(version.version_id.in_(sorted(version_ids)))
+    found = {one.version_id: one.learned_until for one in session.execute(query)} if version_ids else {}
+    return {version_id: found.get(version_id) for version_id in version_ids}
 
 
 def _apply(session: Session, version_id: str, move: Contribution) -> None:
@@ -98,11 +118,13 @@ def _apply(session: Session, version_id: str, move: Contribution) -> None:
 
 
 def recompute(session: Session, version_id: str, cost: float) -> dict[str, Any]:
-    """The counters of a version, from its rows alone, in SQL."""
-    row = AITrainingSample
+    """The counters of a version, from its rows alone, in SQL; ``cost`` for rows that keep none."""
+    row, counted_by = AITrainingSample, func.coalesce(AITrainingSample.counted_cost, cost)
+    learned = _learned_until(session, {version_id})[version_id]
     matured = and_(row.quarantine_reason.is_(None), row.forward_return.is_not(None))
-    neutral = and_(matured, func.abs(row.forward_return) <= cost)
-    correct = and_(matured, func.abs(row.forward_return) > cost, row.prediction_score * row.forward_return > 0)
+    matured = matured if learned is None else and_(matured, row.timestamp >= learned)
+    neutral = and_(matured, func.abs(row.forward_return) <= counted_by)
+    correct = and_(matured, func.abs(row.forward_return) > counted_by, row.prediction_score * row.forward_return > 0)
     traded = and_(row.executed, row.outcome_known)
     counts = [func.coalesce(func.sum(case((rule, 1), else_=0)), 0) for rule in (matured, neutral, correct, traded)]
     pnl = func.coalesce(func.sum(case((traded, row.realized_pnl), else_=0.0)), 0.0)

@@ -15,6 +15,7 @@ from backend.clock import Clock
 from backend.database import Database
 from backend.learning.versions import news, shadow
 from backend.learning.versions.find import locked
+from backend.learning.versions.past import learned_until
 from backend.learning.versions.store import ArtifactStore, NameTakenError
 from backend.models import AIModelVersion, FeatureSchema, JobRun
 from backend.operations import audit, runs
@@ -93,6 +94,7 @@ def record(session: Session, publication: Publication, version_id: str, now: dat
         model_type=MODEL_TYPE,
         strategy=publication.strategy,
         trained_at=publication.trained_at,
+        learned_until=learned_until(publication.lineage, publication.trained_at),
         **{name: report[name] for name in ANSWERED},
         verdict=report["verdict"],
         recommended=report["recommended"],

@@ -42,7 +42,7 @@ NOW = datetime.fromisoformat("2026-03-02T12:00:00+00:00")
 CANDLE = timedelta(minutes=5)
 HORIZON_CANDLES = 2
 NAMES = ("alpha", "beta")
-VERSIONS = ("v20260301_000000", "v20260301_000001")
+VERSIONS = {"v20260301_000000": None, "v20260301_000001": T0 + 2 * CANDLE}
 SLOTS = 5
 MANY = 6
 IDS = st.sampled_from([0, 0, 0, 1, 1, 2, 3])
@@ -89,12 +89,13 @@ class Calls(RuleBasedStateMachine):
             strategy, _ = ensure_strategy(session, "bot", market="external", settings=SETTINGS, now=NOW, actor="test")
             strategy.sides, strategy.horizon_candles = self.sides, HORIZON_CANDLES
             schema = ensure_schema(session, strategy, NAMES, now=NOW)
-            for version_id in VERSIONS:
+            for version_id, learned_until in VERSIONS.items():
                 session.add(
                     AIModelVersion(
                         version_id=version_id,
                         strategy="bot",
                         trained_at=NOW,
+                        learned_until=learned_until,
                         training_samples=80,
                         validation_samples=20,
                         verdict="insufficient_data",
@@ -171,11 +172,12 @@ class Calls(RuleBasedStateMachine):
         fees=st.sampled_from([None, 0.2]),
         final=st.sampled_from([None, None, True]),
         side=st.sampled_from([None, None, "BUY", "SELL"]),
+        cost=st.sampled_from([SETTINGS.cost, 0.2]),
     )
-    def leave(self, number: int, side: str | None, **told: Any) -> None:
+    def leave(self, number: int, side: str | None, cost: float, **told: Any) -> None:
         entry = {"side": side, "entry_price": 100.0} if side else {}
         outcome = Outcome(exit_price=told.pop("price"), **told, **entry)
-        self.tell(record_outcome, f"d{number}", outcome, now=NOW, cost=SETTINGS.cost)
+        self.tell(record_outcome, f"d{number}", outcome, now=NOW, cost=cost)
 
     def tell(self, call: Any, decision_id: str, told: Any, **terms: Any) -> None:
         """Tell it twice: a refusal must change nothing, a repeat neither."""
@@ -220,6 +222,7 @@ class Calls(RuleBasedStateMachine):
 
 
 def _check_counters(session: Session) -> None:
+    """Costs may have changed since a row was counted: each says by which it was."""
     for version in session.scalars(select(AIModelVersion)):
         recomputed = recompute(session, version.version_id, SETTINGS.cost)
         stored = {key: getattr(version, key) for key in recomputed}

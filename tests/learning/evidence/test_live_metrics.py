@@ -1,5 +1,6 @@
 """What one row counts for; that counters follow rows is proved by the state machine beside the decisions."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -46,6 +47,17 @@ def row(**told: Any) -> AITrainingSample:
 )
 def test_a_row_counts_for(told: dict[str, Any], counts: Contribution) -> None:
     assert contribution(row(**told), cost=0.002) == counts
+
+
+def test_a_decision_from_before_what_the_version_learned_counts_for_its_money_alone() -> None:
+    learned = datetime(2026, 3, 1, tzinfo=UTC)
+    told = {"prediction_score": 0.1, "forward_return": 0.01, "executed": True, "outcome_known": True}
+
+    before = contribution(row(timestamp=learned - timedelta(seconds=1), realized_pnl=2.0, **told), 0.002, learned)
+    after = contribution(row(timestamp=learned, realized_pnl=2.0, **told), 0.002, learned)
+
+    assert before == Contribution(trades=1, pnl=2.0)
+    assert after == Contribution(matured=1, correct=1, trades=1, pnl=2.0)
 
 
 def test_contributions_add_and_subtract() -> None:
