@@ -79,5 +79,4 @@ def evidence(panel: Panel, *, cost: float) -> float | None:
     Valid at every look. ``panel`` is sorted by time and holds only forecasts that were made before their outcomes.
     """
     bets = sequential.against_majority(panel.times, panel.ends, panel.y, panel.scores, cost=cost)
-    judged = bool(np.any(np.abs(panel.y) > cost))
-    return sequential.e_process(bets.payoffs, bets.starts, bets.ends).e_value if judged else None
+    return sequential.e_process(bets.payoffs, bets.starts, bets.ends).e_value if bets.judged else None

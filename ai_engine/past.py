@@ -14,7 +14,11 @@ from ai_engine.walk_forward import OutOfSample
 
 @dataclass(frozen=True, slots=True)
 class Matured:
-    """Forecasts made before their outcomes, whichever version made them; shape (n,), sorted by ``times`` (ms)."""
+    """Every known outcome; shape (n,), sorted by ``times`` (ms).
+
+    ``scores`` were forecast before it, by whichever version, and are NaN where nothing is to be bet on: nobody
+    forecast the row, or another outcome of its round is still awaited.
+    """
 
     times: TimeArray
     ends: TimeArray
@@ -33,7 +37,7 @@ class Champion:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """``matured`` is None before the first forecast has matured, ``champion`` where no version is active."""
+    """``matured`` is None before the first forecast can be bet on, ``champion`` where no version is active."""
 
     matured: Matured | None = None
     champion: Champion | None = None
@@ -43,12 +47,12 @@ NOTHING_BEFORE = Past()
 
 
 def evidence_of_nights(past: Past, *, cost: float) -> Evidence | None:
-    """Return what betting on every matured forecast against the commoner direction has made of 1."""
+    """Return what betting on matured forecasts against the commoner direction has made of 1; None without a bet."""
     if past.matured is None:
         return None
     made = past.matured
     bets = sequential.against_majority(made.times, made.ends, made.y, made.scores, cost=cost)
-    return sequential.e_process(bets.payoffs, bets.starts, bets.ends)
+    return sequential.e_process(bets.payoffs, bets.starts, bets.ends) if bets.judged else None
 
 
 def compare_with_champion(dataset: Dataset, made: OutOfSample | None, past: Past, *, cost: float) -> Comparison | None:

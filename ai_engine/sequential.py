@@ -81,11 +81,15 @@ def phases(starts: TimeArray, ends: TimeArray) -> IndexArray:
 
 @dataclass(frozen=True, slots=True)
 class Bets:
-    """One bet per decision round: its payoff, its time, and when the last of its outcomes was known."""
+    """One bet per decision round: its payoff, its time, and when the last of its outcomes was known.
+
+    ``judged`` of the forecasts bet on moved more than the costs: without one nothing was staked on anything.
+    """
 
     payoffs: FloatArray
     starts: TimeArray
     ends: TimeArray
+    judged: int
 
 
 def against_majority(times: TimeArray, ends: TimeArray, y: FloatArray, scores: FloatArray, *, cost: float) -> Bets:
@@ -93,20 +97,21 @@ def against_majority(times: TimeArray, ends: TimeArray, y: FloatArray, scores: F
 
     The payoff is the mean over a round's symbols of ``hit - majority's hit``, over moves larger than the costs; a round
     of small moves pays 0 and keeps its place, so that no later bet's phase depends on what was not known yet. The
-    majority is that of the outcomes known at the round's time, up on a tie: "always up" in a rising market earns
-    nothing.
+    majority is that of all outcomes known at the round's time, forecast or not, up on a tie: "always up" in a rising
+    market earns nothing.
 
     Parameters
     ----------
     times, ends
         Decision time and the time the outcome was known, ms; shape (n,), sorted by ``times``.
     y, scores
-        Returns, and the forecasts that were made before them; shape (n,).
+        Returns, and the forecasts that were made before them, NaN where nobody forecast: no bet, but an outcome that
+        the majority knows; shape (n,).
     """
-    outside = np.abs(y) > cost
-    majority = _majority_known(times, ends, np.where(outside, np.sign(y), 0.0))
-    gain = (np.sign(scores) == np.sign(y)).astype(np.float64) - (majority == np.sign(y))
-    return _by_round(times, ends, np.where(outside, gain, 0.0), outside)
+    outside, actual, bet = np.abs(y) > cost, np.sign(y), ~np.isnan(scores)
+    majority = _majority_known(times, ends, np.where(outside, actual, 0.0))
+    gain = (np.sign(scores[bet]) == actual[bet]).astype(np.float64) - (majority[bet] == actual[bet])
+    return _by_round(times[bet], ends[bet], np.where(outside[bet], gain, 0.0), outside[bet])
 
 
 def _majority_known(times: TimeArray, ends: TimeArray, signs: FloatArray) -> FloatArray:
@@ -122,4 +127,5 @@ def _by_round(times: TimeArray, ends: TimeArray, values: FloatArray, outside: ND
     count = np.maximum(np.bincount(rounds, weights=outside, minlength=len(starts)), 1)
     last = np.full(len(starts), np.iinfo(np.int64).min)
     np.maximum.at(last, rounds, ends)
-    return Bets(np.bincount(rounds, weights=values, minlength=len(starts)) / count, starts, last)
+    payoffs = np.bincount(rounds, weights=values, minlength=len(starts)) / count
+    return Bets(payoffs, starts, last, int(outside.sum()))

@@ -113,6 +113,34 @@ def test_the_majority_is_that_of_the_outcomes_known_at_the_decision() -> None:
     assert bets.payoffs.tolist() == [1.0, 1.0, 0.0, 0.0]
 
 
+def test_the_majority_knows_outcomes_that_nobody_forecast_and_only_forecasts_are_bet_on() -> None:
+    times = np.array([0, 0, 1, 2, 3])
+    y = np.array([-0.01, -0.01, -0.01, -0.01, -0.01])
+    scores = np.array([np.nan, np.nan, np.nan, -1.0, 1.0])
+
+    bets = against_majority(times, times + 1, y, scores, cost=COST)
+
+    # Three falls were known before the first forecast: the majority says down, and to say so too earns nothing.
+    assert bets.starts.tolist() == [2, 3]
+    assert bets.payoffs.tolist() == [0.0, -1.0]
+    assert bets.judged == 2
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_starts_ends_and_phases_of_bets_do_not_depend_on_outcomes(seed: int) -> None:
+    times, ends, y, scores = stream(seed, 60, overlap=4, symbols=3, accuracy=0.5)
+    random = np.random.default_rng(seed)
+    scores = np.where(random.random(len(y)) < 0.3, np.nan, scores)
+    small = np.where(random.random(len(y)) < 0.5, 0.0, -y)
+
+    one, other = (against_majority(times, ends, known, scores, cost=COST) for known in (y, small))
+
+    assert one.starts.tolist() == other.starts.tolist() == np.unique(times[~np.isnan(scores)]).tolist()
+    assert one.ends.tolist() == other.ends.tolist()
+    assert phases(one.starts, one.ends).tolist() == phases(other.starts, other.ends).tolist()
+    assert other.judged < one.judged
+
+
 def test_a_round_is_one_bet_and_small_moves_are_none() -> None:
     times = np.array([0, 0, 0, 1])
     y = np.array([0.01, -0.01, 0.001, 0.0])

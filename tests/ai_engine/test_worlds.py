@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ai_engine.past import Past, evidence_of_nights
+from ai_engine.past import Matured, Past, evidence_of_nights
 from ai_engine.sequential import ENOUGH
 from benchmarks.many_nights import A_DAY, BEFORE, Nights, stream
 from benchmarks.random_walk import draw as draw_history
@@ -57,3 +57,11 @@ def test_a_stream_of_one_night_has_nothing_to_bet_on() -> None:
 
 def test_nothing_matured_is_no_evidence() -> None:
     assert evidence_of_nights(replace(Past(), matured=None), cost=0.002) is None
+
+
+def test_where_no_forecast_met_a_move_larger_than_the_costs_evidence_is_unknown_and_not_one() -> None:
+    times = np.arange(3)
+    neutral, unforecast = np.array([0.001, -0.001, 0.03]), np.array([1.0, 1.0, np.nan])
+
+    assert evidence_of_nights(Past(Matured(times, times + 1, neutral, unforecast)), cost=0.002) is None
+    assert evidence_of_nights(Past(Matured(times, times + 1, neutral, np.ones(3))), cost=0.002) is not None

@@ -136,7 +136,7 @@ class Report(Answer):
     looks: int = Field(description="How many versions of the strategy were ever trained, this one included.")
     e_value: float | None = Field(
         description="Evidence over all nights: what betting on every forecast made before its outcome, against the"
-        " commoner direction, has made of 1. 20 is enough; null before the first has matured."
+        " commoner direction, has made of 1. 20 is enough; null before the first bet."
     )
     data_hash: str = Field(description="Hash of the rows.")
     feature_schema_hash: str = Field(description="Hash of the feature names.")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from ai_engine.artifact import Model
@@ -47,9 +47,9 @@ class _Version:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """One snapshot: versions from the oldest on; of the matured decisions columns of shape (n,), in time order.
+    """One snapshot: versions from the oldest on; of the decisions columns of shape (n,), in time order.
 
-    ``scores`` are NaN where no version forecast the row before its outcome.
+    ``y`` is NaN where the outcome is still awaited, ``scores`` where no version forecast the row before its outcome.
     """
 
     versions: tuple[_Version, ...]
@@ -72,14 +72,21 @@ def read_past(database: Database, store: ArtifactStore, strategy: str) -> PastRe
         missing = np.isnan(reading.scores) & (reading.times >= version.known_until)
         if missing.any():
             _forecast_now(database, store, version, reading, missing)
-    forecast = ~np.isnan(reading.scores)
-    matured = None
-    if forecast.any():
-        matured = Matured(
-            reading.times[forecast], reading.ends[forecast], reading.y[forecast], reading.scores[forecast]
-        )
     champion, uncompared = _champion(store, reading.versions)
-    return PastRead(Past(matured, champion), uncompared)
+    return PastRead(Past(_matured(reading), champion), uncompared)
+
+
+def _matured(reading: _Reading) -> Matured | None:
+    """Every known outcome; bet on are the forecasts of rounds of which none awaits its outcome any more.
+
+    The mean of such a round would change under the bet.
+    """
+    known = ~np.isnan(reading.y)
+    awaited = reading.times[~known & ~np.isnan(reading.scores)]
+    scores = np.where(np.isin(reading.times, awaited), np.nan, reading.scores)[known]
+    if np.isnan(scores).all():
+        return None
+    return Matured(reading.times[known], reading.ends[known], reading.y[known], scores)
 
 
 def _champion(store: ArtifactStore, versions: Sequence[_Version]) -> tuple[Champion | None, str | None]:
@@ -121,12 +128,12 @@ def _scores(database: Database, model: Model, ids: Sequence[int]) -> tuple[list[
 def _read(session: Session, strategy: str) -> _Reading:
     versions = _versions(session, strategy)
     known_until = {version.version_id: version.known_until for version in versions}
-    matured = _matured(strategy)
+    wanted = _decided(strategy)
     row = AITrainingSample
     columns = (row.id, row.timestamp, row.horizon_at, row.forward_price_at)
-    query = select(*columns, row.forward_return, row.prediction_score, row.model_version).where(*matured)
+    query = select(*columns, row.forward_return, row.prediction_score, row.model_version).where(*wanted)
     found: Sequence[Any] = session.execute(query.order_by(row.timestamp, row.id)).all()
-    shadows = _shadow_scores(session, matured, known_until)
+    shadows = _shadow_scores(session, wanted, known_until)
 
     def score(one: Any) -> float:
         own = one.prediction_score is not None and _made_before(one, known_until.get(one.model_version))
@@ -138,13 +145,13 @@ def _read(session: Session, strategy: str) -> _Reading:
         ids=np.array([one.id for one in found], dtype=np.int64),
         times=np.array([to_ms(one.timestamp) for one in found], dtype=np.int64),
         ends=np.array([to_ms(_known_at(one)) for one in found], dtype=np.int64),
-        y=np.array([one.forward_return for one in found], dtype=np.float64),
+        y=np.array([np.nan if one.forward_return is None else one.forward_return for one in found], dtype=np.float64),
         scores=np.array([score(one) for one in found], dtype=np.float64),
     )
 
 
-def _matured(strategy: str) -> tuple[ColumnElement[bool], ...]:
-    """Decisions that somebody made, whose return over the horizon is known and believed.
+def _decided(strategy: str) -> tuple[ColumnElement[bool], ...]:
+    """Decisions that somebody made, whose return over the horizon is known and believed, or still awaited.
 
     Imported trades have none: the window of a trade depends on the side that was taken, which alone makes
     directions look predictable. Rows of a warm start and demo rows were decided by nobody.
@@ -153,7 +160,7 @@ def _matured(strategy: str) -> tuple[ColumnElement[bool], ...]:
     return (
         row.strategy == strategy,
         row.origin == "decision",
-        row.forward_return.is_not(None),
+        or_(row.forward_return.is_not(None), row.forward_return_source.is_(None)),
         row.quarantine_reason.is_(None),
     )
 
@@ -175,14 +182,14 @@ def learned_until(lineage: dict[str, Any], trained_at: datetime) -> datetime:
 
 
 def _shadow_scores(
-    session: Session, matured: tuple[ColumnElement[bool], ...], known_until: dict[str, int]
+    session: Session, wanted: tuple[ColumnElement[bool], ...], known_until: dict[str, int]
 ) -> Callable[[Any], float | None]:
     """For a row the forecast of its newest shadow that was made before the outcome."""
     query = (
         select(Forecast.sample_id, Forecast.version_id, Forecast.score)
         .join(AITrainingSample, AITrainingSample.id == Forecast.sample_id)
         .join(AIModelVersion, AIModelVersion.version_id == Forecast.version_id)
-        .where(*matured, Forecast.role == "shadow")
+        .where(*wanted, Forecast.role == "shadow")
         .order_by(AIModelVersion.id.desc())
     )
     told: dict[int, list[tuple[str, float]]] = {}

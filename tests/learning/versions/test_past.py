@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from ai_engine import artifact, sequential
-from ai_engine.past import NOTHING_BEFORE, Past
+from ai_engine.past import NOTHING_BEFORE, Matured, Past, evidence_of_nights
 from ai_engine.pipeline import Trained
 from backend.clock import to_ms
 from backend.database import Database
@@ -36,6 +36,15 @@ NOISE = 0.015
 
 def past_of(house: House, strategy: str = "bot") -> PastRead:
     return read_past(house.database, house.store, strategy)
+
+
+def bet_on(house: House) -> Matured | None:
+    """The matured forecasts alone."""
+    matured = past_of(house).past.matured
+    if matured is None:
+        return None
+    told = ~np.isnan(matured.scores)
+    return Matured(matured.times[told], matured.ends[told], matured.y[told], matured.scores[told])
 
 
 def change(house: House, number: int, **values: Any) -> None:
@@ -85,7 +94,7 @@ def test_a_decision_nobody_forecast_is_forecast_by_the_newest_version_that_could
     first, second = trained(2)
     house.plant(Planted(first=140, count=10))
 
-    matured = past_of(house).past.matured
+    matured = bet_on(house)
 
     assert matured is not None
     assert matured.times.tolist() == [decided_at(number) for number in range(120, 150)]
@@ -107,7 +116,7 @@ def test_a_version_is_asked_of_no_decision_made_before_all_of_its_outcomes_were_
 
     house.database.write(tell)
 
-    matured = past_of(house).past.matured
+    matured = bet_on(house)
     assert matured is not None
     assert matured.times.tolist() == [decided_at(number) for number in range(126, 130)]
     assert matured.scores.tolist() == pytest.approx(answers(house, first, range(126, 130)), rel=1e-9)
@@ -127,7 +136,7 @@ def test_of_a_version_that_did_not_record_it_no_outcome_counts_as_known_after_it
 
     house.database.write(forget)
 
-    matured = past_of(house).past.matured
+    matured = bet_on(house)
     assert matured is not None
     assert matured.times.tolist() == [decided_at(number) for number in range(127, 130)]
 
@@ -146,7 +155,7 @@ def test_the_forecast_made_at_the_decision_goes_before_every_other(house: House,
     shadow(house, 141, first, 0.25)
     shadow(house, 141, second, -0.25)
 
-    matured = past_of(house).past.matured
+    matured = bet_on(house)
 
     assert matured is not None
     assert matured.scores[20:22].tolist() == [0.5, -0.25]
@@ -161,7 +170,7 @@ def test_a_forecast_that_may_have_known_the_outcome_is_made_again_by_one_that_ca
     shadow(house, 131, second, 99.0)
     change(house, 132, prediction_score=99.0, model_version="v20200101_000000")
 
-    matured = past_of(house).past.matured
+    matured = bet_on(house)
 
     assert matured is not None
     assert matured.scores.tolist() == pytest.approx(answers(house, first, range(120, 140)), rel=1e-9)
@@ -187,7 +196,7 @@ def test_what_nobody_decided_or_nobody_believes_is_left_out(
 
     change(house, 121, **values)
 
-    matured = past_of(house).past.matured
+    matured = bet_on(house)
     assert matured is not None
     assert matured.times.tolist() == [decided_at(120), decided_at(122)]
 
@@ -199,13 +208,86 @@ def test_rows_without_an_outcome_yet_are_not_matured(house: House, trained: Trai
     assert past_of(house).past.matured is None
 
 
+def other_symbol(house: House, numbers: range) -> None:
+    """Make the decisions of those numbers ones of a second symbol, each at the time of the one ten before."""
+    for number in numbers:
+        at = START + (number - 10) * CANDLE
+        change(house, number, symbol="ETHUSDC", timestamp=at, horizon_at=at + CANDLE)
+
+
+def test_a_round_of_which_an_outcome_is_awaited_is_not_bet_on_but_what_is_known_of_it_counts_for_the_majority(
+    house: House, trained: Train
+) -> None:
+    trained(1)
+    house.plant(Planted(first=120, count=10))
+    house.plant(Planted(first=130, count=10, known=False))
+    other_symbol(house, range(130, 140))
+    for number in range(130, 138):
+        change(house, number, forward_return=0.01, forward_price_at=START + (number - 9) * CANDLE)
+
+    matured = bet_on(house)
+
+    assert matured is not None
+    assert matured.times.tolist() == [decided_at(number) for number in range(120, 128) for _ in range(2)]
+    everything = past_of(house).past.matured
+    assert everything is not None
+    assert everything.times.tolist()[-2:] == [decided_at(128), decided_at(129)]
+    assert np.isnan(everything.scores[-2:]).all()
+    assert not np.isnan(everything.y).any()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"forward_return_source": "unobservable"},
+        {"quarantine_reason": "implausible_return"},
+        {"features_blob": np.array([1.0, np.nan, 1.0], dtype="<f4").tobytes()},
+    ],
+)
+def test_a_round_waits_for_nothing_that_will_never_be_known_nor_for_what_nobody_forecast(
+    house: House, trained: Train, values: dict[str, Any]
+) -> None:
+    trained(1)
+    house.plant(Planted(first=120, count=10))
+    house.plant(Planted(first=130, count=10, known=False))
+    other_symbol(house, range(130, 140))
+    for number in range(130, 140):
+        change(house, number, **values)
+
+    matured = bet_on(house)
+
+    assert matured is not None
+    assert matured.times.tolist() == [decided_at(number) for number in range(120, 130)]
+
+
+def test_outcomes_that_nobody_forecast_are_told_without_a_score(house: House, trained: Train) -> None:
+    trained(1)
+    house.plant(Planted(first=120, count=3))
+
+    matured = past_of(house).past.matured
+
+    assert matured is not None
+    assert matured.times.tolist() == [decided_at(number) for number in range(123)]
+    assert np.isnan(matured.scores).tolist() == [True] * 120 + [False] * 3
+
+
+def test_without_a_move_larger_than_the_costs_there_is_no_evidence(house: House, trained: Train) -> None:
+    trained(1)
+    house.plant(Planted(first=120, count=3))
+
+    past = past_of(house).past
+
+    assert evidence_of_nights(past, cost=1.0) is None
+    assert evidence_of_nights(past, cost=0.0) is not None
+
+
 def test_a_row_that_lacks_a_feature_or_holds_no_number_is_not_forecast(house: House, trained: Train) -> None:
     trained(1)
     house.plant(Planted(first=120, count=3))
     house.plant(Planted(first=123, count=2, names=("atr", "rsi")))
     change(house, 121, features_blob=np.array([1.0, np.nan, 1.0], dtype="<f4").tobytes())
 
-    matured = past_of(house).past.matured
+    matured = bet_on(house)
 
     assert matured is not None
     assert matured.times.tolist() == [decided_at(120), decided_at(122)]
@@ -216,7 +298,7 @@ def test_a_row_that_holds_more_features_is_forecast_by_name(house: House, traine
     wider = tuple(sorted((*NAMES, "aaa")))
     house.plant(Planted(first=120, count=2, names=wider))
 
-    matured = past_of(house).past.matured
+    matured = bet_on(house)
 
     rows = {row.decision_id: row.features for row in house.rows(AITrainingSample)}
     own = [[rows[f"d{number}"][wider.index(name)] for name in NAMES] for number in (120, 121)]
@@ -230,7 +312,7 @@ def test_a_damaged_version_leaves_its_rows_to_the_one_before_it(house: House, tr
     house.plant(Planted(first=140, count=2))
     house.store.path_of(second).write_bytes(b"damaged")
 
-    matured = past_of(house).past.matured
+    matured = bet_on(house)
 
     assert matured is not None
     assert matured.scores.tolist() == pytest.approx(answers(house, first, range(120, 142)), rel=1e-9)
@@ -242,7 +324,7 @@ def test_more_rows_than_are_read_at_once_are_all_forecast_each_by_its_own_featur
     (first,) = trained(1)
     house.plant(Planted(first=120, count=1_030))
 
-    matured = past_of(house).past.matured
+    matured = bet_on(house)
 
     assert matured is not None
     assert matured.scores.tolist() == pytest.approx(answers(house, first, range(120, 1_150)), rel=1e-9)
@@ -422,7 +504,7 @@ def test_what_shadows_really_scored_is_evidence_although_no_version_was_ever_act
     told = {to_ms(timestamp): score for timestamp, score in read}
     house.store.path_of(second).unlink()
 
-    matured = past_of(house).past.matured
+    matured = bet_on(house)
 
     assert matured is not None
     assert len(told) == 38
