@@ -33,7 +33,8 @@ class OutOfSample:
 
     ``rows`` are indices into the data set; the arrays have shape (n,): ``scores`` of the bag, ``ridge`` and ``mean``
     of the standing challengers, ``majority`` the direction (+1 or -1) that was commoner in the fold's training part,
-    ``blocks`` the number of the fold, ``scales`` the typical training score of its model.
+    ``blocks`` the number of the fold, ``scales`` the typical training score of its model. The sizes are the
+    smallest of all folds, also of one that was left out: a judgement of some periods is none of all five.
     """
 
     rows: IndexArray
@@ -51,8 +52,8 @@ def folds(dataset: Dataset, *, timeframe_ms: int) -> list[Fold]:
     """Cut between rounds: about 35 % to begin with, then five blocks, each fitted on everything that came before.
 
     A row whose outcome was known only after a block began is left out of that block's training part, whatever its
-    symbol; rows of a block decided within the embargo after its beginning are not forecast. No fold where all rows
-    were decided at one time.
+    symbol; rows of a block decided within the embargo after its beginning are not forecast, which may be all of them.
+    No fold where all rows were decided at one time.
     """
     round_times = np.unique(dataset.times)
     rows_before = np.searchsorted(dataset.times, round_times, side="left")
@@ -65,8 +66,7 @@ def folds(dataset: Dataset, *, timeframe_ms: int) -> list[Fold]:
         block = np.arange(first, last)
         train = older[dataset.ends[:first] <= begins]
         test = block[dataset.times[block] >= begins + embargo]
-        if len(test):
-            found.append(Fold(train, test))
+        found.append(Fold(train, test))
     return found
 
 
@@ -83,8 +83,9 @@ def _borders(rows_before: IndexArray, count: int) -> list[int]:
 def forecast(
     dataset: Dataset, *, timeframe_ms: int, cost: float, seed: int, progress: Callable[[float], None]
 ) -> OutOfSample | None:
-    """Fit each fold and forecast its block; None where no fold has enough rows to fit on."""
-    parts = [fold for fold in folds(dataset, timeframe_ms=timeframe_ms) if len(fold.train) >= MIN_FIT_ROWS]
+    """Fit each fold and forecast its block; None where no fold has enough rows to fit on and any to forecast."""
+    cut = folds(dataset, timeframe_ms=timeframe_ms)
+    parts = [fold for fold in cut if len(fold.train) >= MIN_FIT_ROWS and len(fold.test)]
     if not parts:
         return None
     answers = []
@@ -101,8 +102,8 @@ def forecast(
         majority=columns[3],
         blocks=np.repeat(np.arange(len(parts)), sizes),
         scales=columns[4],
-        smallest_training=min(len(fold.train) for fold in parts),
-        smallest_test=min(sizes),
+        smallest_training=min(len(fold.train) for fold in cut),
+        smallest_test=min(len(fold.test) for fold in cut),
     )
 
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ai_engine.dataset import Dataset, Rows, build
+from ai_engine.pipeline import Trained, TrainingContext, train
 from ai_engine.walk_forward import BLOCKS, folds, forecast
 
 Draw = Callable[..., Rows]
@@ -76,8 +77,7 @@ def test_nothing_crosses_a_border_whatever_the_times(gaps: list[int], holding: i
     dataset = build(rows)
 
     for fold in folds(dataset, timeframe_ms=CANDLE):
-        assert len(fold.test)
-        if len(fold.train):
+        if len(fold.train) and len(fold.test):
             assert dataset.ends[fold.train].max() <= dataset.times[fold.test].min()
 
 
@@ -86,6 +86,61 @@ def test_one_round_leaves_nothing_to_forecast(draw_rows: Draw, world: Draw) -> N
 
     assert folds(build(rows), timeframe_ms=CANDLE) == []
     assert forecast(build(rows), timeframe_ms=CANDLE, cost=0.002, seed=1, progress=silent) is None
+
+
+def rounds_at(times: np.ndarray, *, holding: int) -> Rows:
+    """Ten symbols decided at each of the times, in candles."""
+    every = np.repeat(times, 10).astype(np.int64) * CANDLE
+    count, random = len(every), np.random.default_rng(1)
+    return Rows(
+        decision_ids=tuple(str(number) for number in range(count)),
+        symbols=tuple(f"S{number % 10}" for number in range(count)),
+        times=every,
+        ends=every + holding * CANDLE,
+        X=random.normal(size=(count, 2)).astype(np.float32),
+        feature_names=("f", "g"),
+        forward_returns=0.01 * random.normal(size=count),
+        market_returns=np.full(count, np.nan),
+        label_sources=("executed",) * count,
+    )
+
+
+def test_a_fold_that_the_embargo_emptied_is_told_as_one_without_a_row_to_judge() -> None:
+    # The second of five blocks lasts 13 candles and the embargo 25: nothing of it is left to forecast.
+    times = np.concatenate((np.arange(48) * 10, 480 + np.arange(13), 1_000 + np.arange(39) * 10))
+    dataset = build(rounds_at(times, holding=100))
+    emptied = [len(fold.test) == 0 for fold in folds(dataset, timeframe_ms=CANDLE)]
+
+    made = forecast(dataset, timeframe_ms=CANDLE, cost=0.002, seed=1, progress=silent)
+
+    assert emptied == [False, True, False, False, False]
+    assert made is not None
+    assert made.smallest_test == 0
+    assert made.smallest_training >= 30
+    assert np.unique(made.blocks).tolist() == [0, 1, 2, 3]
+
+
+def test_a_fold_that_the_purge_left_nothing_to_fit_on_is_told_as_one_with_as_little() -> None:
+    dataset = build(rounds_at(np.arange(100), holding=40))
+    small = [len(fold.train) for fold in folds(dataset, timeframe_ms=CANDLE)]
+
+    made = forecast(dataset, timeframe_ms=CANDLE, cost=0.002, seed=1, progress=silent)
+
+    assert small[0] == 0 < small[1]
+    assert made is not None
+    assert made.smallest_training == 0
+    assert made.smallest_test >= 30
+    assert np.unique(made.blocks).tolist() == [0, 1, 2, 3]
+
+
+def test_a_version_of_which_a_period_was_left_out_has_insufficient_data_and_says_of_what() -> None:
+    terms = TrainingContext("bot", CANDLE, horizon_candles=40, cost=0.0, seed=1, looks=1)
+
+    made = train(rounds_at(np.arange(100), holding=40), terms)
+
+    assert isinstance(made, Trained)
+    assert made.report["verdict"] == "insufficient_data"
+    assert "0 rows to fit a part on (30 needed)" in made.report["sentence"]
 
 
 def test_what_comes_later_changes_no_forecast(dataset: Dataset) -> None:
