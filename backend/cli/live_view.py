@@ -50,6 +50,8 @@ def _fared(told: Mapping[str, Any], total: int, counts: Mapping[str, int]) -> di
 
 def _forecasts(total: int, counts: Mapping[str, int]) -> str:
     said = f"{total:,}: {counts['matured']:,} known, {counts['pending']:,} to come"
+    if counts["known_before"]:
+        said += f", {counts['known_before']:,} older than what it learned from (they judge nothing)"
     if counts["unobservable"]:
         said += f", {counts['unobservable']:,} without a price at the horizon"
     if counts["quarantined"]:

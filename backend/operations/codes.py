@@ -132,7 +132,7 @@ CATALOGUE_OF_CODES: dict[Code, Entry] = {
         alarms=True,
     ),
     Code.SKILL_LOST: Entry(
-        "The active version's live forecasts are worse than the least that its walk-forward had shown.",
+        "The active version's live forecasts are worse than the least its walk-forward showed, or a coin.",
         "Go back with POST /ai/rollback, or retrain on newer outcomes and read the report before activating.",
         Severity.WARNING,
         alarms=True,

@@ -254,7 +254,8 @@ FARED: dict[str, Any] = {
     "costs_exceed_moves": None, "e_value": None,
 }  # fmt: skip
 COUNTS = {
-    "matured": 0, "pending": 0, "unobservable": 0, "quarantined": 0, "neutral": 0, "judged": 0, "correct": 0,
+    "matured": 0, "known_before": 0, "pending": 0, "unobservable": 0, "quarantined": 0, "neutral": 0, "judged": 0,
+    "correct": 0,
 }  # fmt: skip
 PART = {
     "decisions": 12, "matured": 10, "judged": 8, "correct": 4, "accuracy": 0.5, "trades": 3, "net_pnl": -1.25,
@@ -401,6 +402,16 @@ def test_live_figures_stand_line_by_line_beside_what_they_may_be_believed_by(
         "entered nothing",
         "answered HOLD",
     ]
+
+
+def test_what_is_older_than_what_the_version_learned_from_is_said_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    counts = LIVE["forecasts"] | {"total": 1_254, "known_before": 1_234}
+
+    told = live_lines(capsys, forecasts=counts)
+
+    said = "1,254: 15 known, 2 to come, 1,234 older than what it learned from (they judge nothing), 2 without a price"
+    assert any(said in line for line in told)
+    assert "older than" not in "".join(live_lines(capsys))
 
 
 def test_what_is_not_known_of_live_figures_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,10 @@ from backend.api.schemas.reports import CiMethod
 
 
 class Fared(Answer):
-    """The accuracy of matured forecasts, and what belongs beside it. Shares are from 0 to 1."""
+    """The accuracy of matured forecasts, and what belongs beside it. Shares are from 0 to 1.
+
+    Only decisions later than everything the version learned from: a past that is posted again is `known_before`.
+    """
 
     accuracy: float | None = Field(description="Right directions among the judged; null while none is.")
     accuracy_ci95: list[float] | None = Field(
@@ -30,16 +33,22 @@ class Fared(Answer):
     costs_exceed_moves: bool | None = Field(description="Whether no accuracy would pay them; null: nothing matured.")
     e_value: float | None = Field(
         description="What betting on these forecasts, against the direction that was commoner before each, has made of"
-        " 1; 20 is strong, whenever one looks. Only decisions later than everything the version learned from. Null"
-        " before the first."
+        " 1; 20 is strong, whenever one looks. Null before the first."
     )
 
 
 class ForecastCounts(Answer):
-    """total = matured + pending + unobservable + quarantined; matured = neutral + judged."""
+    """total = matured + known_before + pending + unobservable + quarantined; matured = neutral + judged."""
 
     total: int = Field(description="Decisions it made.")
-    matured: int = Field(description="Return over the horizon known, whatever became of the trade.")
+    matured: int = Field(
+        description="Return over the horizon known, whatever became of the trade; decided later than all that the"
+        " version learned from was known."
+    )
+    known_before: int = Field(
+        description="Return known, of decisions dated before the newest outcome that the version learned from was: it"
+        " may know them by heart, so they are in no accuracy. Their money is counted."
+    )
     pending: int = Field(description="Not known yet.")
     unobservable: int = Field(description="No price came at the horizon.")
     quarantined: int = Field(description="Implausible: in no accuracy; their money is counted.")
@@ -94,7 +103,7 @@ class LivePart(Answer):
     """Some of the decisions."""
 
     decisions: int = Field(description="How many.")
-    matured: int = Field(description="Return over the horizon known.")
+    matured: int = Field(description="Return over the horizon known, and not known before.")
     judged: int = Field(description="Those that moved more than the costs.")
     correct: int = Field(description="Those whose direction was right.")
     accuracy: float | None = Field(description="correct / judged; null while none is judged.")
@@ -122,7 +131,9 @@ class LiveMetrics(Fared):
     """How the version fares with the decisions it made, counted from the rows at the costs set now."""
 
     total_predictions: int = Field(description="Decisions it made.")
-    matured_predictions: int = Field(description="Those whose return over the horizon is known.")
+    matured_predictions: int = Field(
+        description="Those whose return over the horizon is known: `forecasts.matured`, without those known before."
+    )
     pending_predictions: int = Field(description="All others; `forecasts` says what is known of them.")
     neutral_predictions: int = Field(description="Matured ones that moved less than the costs.")
     correct_predictions: int = Field(description="Those whose direction was right.")
@@ -146,7 +157,13 @@ class ShadowMetrics(Fared):
     """How the version fares with what it forecast beside another one; no money was ever on it."""
 
     forecasts: int = Field(description="Decisions of others that it forecast.")
-    matured: int = Field(description="Return over the horizon known.")
+    matured: int = Field(
+        description="Return over the horizon known; decided later than all that the version learned from was known."
+    )
+    known_before: int = Field(
+        description="Return known, of decisions dated before the newest outcome that the version learned from was: it"
+        " may know them by heart, so they are in no accuracy."
+    )
     pending: int = Field(description="Not known yet.")
     unobservable: int = Field(description="No price came at the horizon.")
     quarantined: int = Field(description="Implausible: in no accuracy.")

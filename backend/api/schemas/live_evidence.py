@@ -9,6 +9,7 @@ from backend.api.schemas.fields import Answer
 class Skill(Answer):
     """Whether the skill that the version showed is lost, by its live forecasts since its latest activation.
 
+    Only decisions later than everything it learned from count.
     One bet a decision round that the hit rate is below `bound`; what has become of 1 alarms (`skill_lost`) where it
     reaches `enough`, once and for good. While the skill lasts that happens to one version in twenty at most.
     """

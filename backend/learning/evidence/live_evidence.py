@@ -128,12 +128,13 @@ def _skill_lost(session: Session, service: LiveEvidence, version: AIModelVersion
     if not skill.lost:
         return None
     before = version_before(session, version.strategy)
+    lost = "does worse than a coin" if skill.only_a_coin else "has lost the skill it showed"
     way_back = f"Go back to {before}: qt rollback" if before else "Let no version decide: qt deactivate"
     return Told(
         Code.SKILL_LOST,
         version,
         Severity.WARNING,
-        f"{version.version_id} has lost the skill it showed. {skill.sentence()}{_follows(service, before)}",
+        f"{version.version_id} {lost}. {skill.sentence()}{_follows(service, before)}",
         skill.as_dict(),
         f"{way_back}. Then retrain on newer outcomes, and read the report before you activate: qt retrain.",
     )
@@ -251,7 +252,7 @@ def _alarmed(session: Session) -> list[tuple[str, str]]:
 
 def _gone_back(service: LiveEvidence, strategy: str, version_id: str) -> bool:
     """Whether it was rolled back here; whoever was first, a person or another process, has done it already."""
-    reason = f"{version_id} has lost the skill it showed (skill_lost)"
+    reason = f"{version_id} fell below what its walk-forward holds it to (skill_lost)"
     try:
         rollback(service.versions, strategy, ACTOR, reason, only_from=version_id)
     except ConflictError as error:

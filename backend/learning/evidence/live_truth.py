@@ -1,8 +1,9 @@
 """How a version fares: what became of its forecasts, and beside it, never inside, what was earned by following them.
 
 A forecast is judged by the return over the strategy's horizon, whoever traded and whenever he left: stops that arrive
-before targets, or early, change what a trade earns and nothing about the direction. Everything is computed from the
-rows at the moment of asking, in one snapshot.
+before targets, or early, change what a trade earns and nothing about the direction. Only a decision later than all the
+version learned from judges it: a past that is posted again may be known by heart. Everything is computed from the rows
+at the moment of asking, in one snapshot.
 """
 
 import math
@@ -45,8 +46,8 @@ def show_model(session: Session, version_id: str, strategy: str | None = None, *
 def live_truth(session: Session, version: AIModelVersion, *, cost: float) -> dict[str, Any]:
     """What became of the decisions that the version made."""
     decided = read_decisions(session, version.version_id)
-    seen = _Seen.of(decided.forecasts, cost)
-    counts, fared = seen.counts(), _fared(decided.forecasts, seen, version, cost)
+    seen = _Seen.of(decided.forecasts, version, cost)
+    counts, fared = seen.counts(), _fared(decided.forecasts, seen, cost)
     traded, money = trades(decided), profit_and_loss(session, version.version_id, decided)
     return {
         "total_predictions": counts["total"],
@@ -71,36 +72,43 @@ def live_truth(session: Session, version: AIModelVersion, *, cost: float) -> dic
 def shadow_truth(session: Session, version: AIModelVersion, *, cost: float) -> dict[str, Any]:
     """What became of the forecasts that the version made beside the one that decided; no money was ever on them."""
     forecasts = read_shadow(session, version.version_id)
-    seen = _Seen.of(forecasts, cost)
+    seen = _Seen.of(forecasts, version, cost)
     counts = seen.counts()
-    return {"forecasts": counts.pop("total"), **counts, **_fared(forecasts, seen, version, cost)}
+    return {"forecasts": counts.pop("total"), **counts, **_fared(forecasts, seen, cost)}
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """Which forecasts are what: every one is matured, pending, unobservable or in quarantine."""
+    """Which forecasts are what: every one is matured, known before, pending, unobservable or in quarantine.
+
+    ``known_before`` are those whose return is known, of decisions dated before the newest outcome that the version
+    learned from was: it may know them by heart, so they judge nothing (docs/decisions/0036).
+    """
 
     matured: Mask
+    known_before: Mask
     judged: Mask
     correct: Mask
     quarantined: Mask
     unobservable: Mask
 
     @classmethod
-    def of(cls, forecasts: Forecasts, cost: float) -> "_Seen":
-        matured = forecasts.matured
+    def of(cls, forecasts: Forecasts, version: AIModelVersion, cost: float) -> "_Seen":
+        later = forecasts.times >= to_ms(learned_until(version.lineage, version.trained_at))
+        matured, known_before = forecasts.matured & later, forecasts.matured & ~later
         with np.errstate(invalid="ignore"):
             judged = matured & (np.abs(forecasts.y) > cost)
             correct = judged & (np.sign(forecasts.scores) == np.sign(forecasts.y))
         kept_out = forecasts.quarantined
-        return cls(matured, judged, correct, kept_out, forecasts.unobservable & ~kept_out)
+        return cls(matured, known_before, judged, correct, kept_out, forecasts.unobservable & ~kept_out)
 
     def counts(self) -> dict[str, int]:
         """The same as numbers."""
-        pending = ~(self.matured | self.quarantined | self.unobservable)
+        pending = ~(self.matured | self.known_before | self.quarantined | self.unobservable)
         return {
             "total": len(self.matured),
             "matured": int(self.matured.sum()),
+            "known_before": int(self.known_before.sum()),
             "pending": int(pending.sum()),
             "unobservable": int(self.unobservable.sum()),
             "quarantined": int(self.quarantined.sum()),
@@ -110,16 +118,15 @@ class _Seen:
         }
 
 
-def _fared(forecasts: Forecasts, seen: _Seen, version: AIModelVersion, cost: float) -> dict[str, Any]:
+def _fared(forecasts: Forecasts, seen: _Seen, cost: float) -> dict[str, Any]:
     """The matured forecasts' accuracy with all that belongs beside it."""
-    told = asdict(directions.judge(forecasts.panel(seen.matured), cost=cost))
+    panel = forecasts.panel(seen.matured)
+    told = asdict(directions.judge(panel, cost=cost))
     interval = told["accuracy_ci95"]
-    # Only a version that could not have known an outcome may bet on it: docs/decisions/0033.
-    honest = seen.matured & (forecasts.times >= to_ms(learned_until(version.lineage, version.trained_at)))
     return {
         **{name: value for name, value in told.items() if name not in COUNTED},
         "accuracy_ci95": list(interval) if interval else None,
-        "e_value": directions.evidence(forecasts.panel(honest), cost=cost),
+        "e_value": directions.evidence(panel, cost=cost),
     }
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from ai_engine.types import FloatArray, TimeArray
 from backend.clock import to_ms
+from backend.learning.versions.past import learned_until
 from backend.models import AIModelVersion, AITrainingSample
 
 
@@ -38,12 +39,16 @@ def read_live_rows(session: Session, version: AIModelVersion) -> LiveRows:
     """Whatever the version decided since its latest activation; none in quarantine.
 
     An activation is a person's word that the version may be trusted again, so what speaks against it is counted from
-    there. A round of which some outcome is still awaited is left out as a whole: its mean would change under the bet.
+    there, and only by decisions later than all it learned from: what it may know by heart would speak for it. A round
+    of which some outcome is still awaited is left out as a whole: its mean would change under the bet.
     """
     row = AITrainingSample
     columns = (row.timestamp, row.horizon_at, row.forward_price_at, row.forward_return, row.forward_return_source)
     query = select(*columns, row.prediction_score, row.expected_return, row.volatility).where(
-        row.model_version == version.version_id, row.origin == "decision", row.quarantine_reason.is_(None)
+        row.model_version == version.version_id,
+        row.origin == "decision",
+        row.quarantine_reason.is_(None),
+        row.timestamp >= learned_until(version.lineage, version.trained_at),
     )
     if version.activated_at is not None:
         query = query.where(row.created_at >= version.activated_at)

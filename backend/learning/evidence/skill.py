@@ -17,12 +17,15 @@ from backend.models import AIModelVersion
 class Skill:
     """What a version must keep, how its live forecasts did, and what speaks against it.
 
-    ``bound`` is the lower end of its walk-forward's interval, at least 0.5; None where it never showed skill.
+    ``begins`` is the lower end of its walk-forward's interval, ``bound`` the same and at least 0.5; None where it never
+    did better than a coin. ``matured`` counts the live forecasts whose outcome is known, also of moves that are small.
     """
 
     version_id: str
     shown: float | None
+    begins: float | None
     bound: float | None
+    matured: int
     outcomes: int
     hits: int
     doubt: Doubt
@@ -31,6 +34,11 @@ class Skill:
     def lost(self) -> bool:
         """Whether the evidence was ever enough."""
         return self.doubt.alarmed_at is not None
+
+    @property
+    def only_a_coin(self) -> bool:
+        """Whether its interval reaches below a coin, so that a coin is all it must keep."""
+        return self.begins is not None and self.begins < COIN
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-safe, with one sentence."""
@@ -55,16 +63,27 @@ class Skill:
 
     def sentence(self) -> str:
         """One plain sentence or two, with the numbers."""
-        if self.bound is None or self.shown is None:
+        if self.bound is None or self.shown is None or self.begins is None:
             return "It never showed skill in its walk-forward, so there is none to lose."
         kept = f"Its walk-forward had {self.shown:.1%}, at least {self.bound:.1%} by its interval"
-        seen = f"right in {self.hits} of {self.outcomes} live forecasts that moved more than the costs"
+        if self.only_a_coin:
+            kept = (
+                f"Its walk-forward had {self.shown:.1%}, which never showed skill beyond chance (its interval begins at"
+                f" {self.begins:.1%}): it is therefore held to a coin's 50%"
+            )
         if self.lost:
             return (
-                f"{kept}; live it was {seen}, and the evidence that it fell below that reached"
+                f"{kept}; {self._seen()}, and the evidence that it fell below that reached"
                 f" {self.doubt.largest:.4g} ({ENOUGH:g} is enough)."
             )
-        return f"{kept}; live it was {seen}. {self._patience()}"
+        return f"{kept}; {self._seen()}. {self._patience()}"
+
+    def _seen(self) -> str:
+        if not self.matured:
+            return "of its live forecasts since its activation none has matured yet"
+        if not self.outcomes:
+            return "of its live forecasts since its activation none has moved more than the costs yet"
+        return f"live it was right in {self.hits} of {self.outcomes} live forecasts that moved more than the costs"
 
     def _patience(self) -> str:
         """How much speaks against it, and how long it would take to see what may happen."""
@@ -94,4 +113,14 @@ def judge_skill(version: AIModelVersion, rows: LiveRows, cost: float) -> Skill:
     live = Live(scored.times, scored.ends, np.where(moved, right.astype(np.float64), np.nan))
     found = doubt(live, bound=bound) if bound is not None else NO_DOUBT
     outcomes, hits = int(moved.sum()), int((moved & right).sum())
-    return Skill(version.version_id, walk_forward.get("accuracy"), bound, outcomes, hits, found)
+    begins = (walk_forward.get("ci95") or [None])[0]
+    return Skill(
+        version_id=version.version_id,
+        shown=walk_forward.get("accuracy"),
+        begins=begins,
+        bound=bound,
+        matured=len(scored.times),
+        outcomes=outcomes,
+        hits=hits,
+        doubt=found,
+    )

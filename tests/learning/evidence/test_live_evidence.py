@@ -56,6 +56,20 @@ def test_a_version_that_turned_wrong_is_alarmed_about_and_goes_on_deciding(house
     assert house.active() == second
 
 
+def test_of_a_version_that_was_held_to_a_coin_the_alarm_claims_no_skill(house: LiveHouse) -> None:
+    only = house.train_one()
+    house.change_reports(accuracy=0.52, ci95=[0.449, 0.59])
+    house.activate(only)
+    house.decide(only, [False] * 120)
+
+    assert house.look() == 1
+
+    (alarm,) = house.alarms()
+    assert f"{only} does worse than a coin. Its walk-forward had 52.0%, which never showed skill" in alarm.detail
+    assert "lost the skill" not in alarm.detail
+    assert "right in 0 of 120 live forecasts" in alarm.detail
+
+
 def test_the_alarm_stays_through_better_days_and_a_restart_until_another_version_decides(house: LiveHouse) -> None:
     first, second = house.train_two()
     house.activate(second)
@@ -140,7 +154,7 @@ def test_by_itself_it_goes_back_once_with_audit_and_news(house: LiveHouse) -> No
     assert house.active() == house.served() == first
     assert audited(house)[-1] == (ACTOR, "rollback", first)
     entry = house.rows(AuditEntry)[-1]
-    assert entry.reason == f"{second} has lost the skill it showed (skill_lost)"
+    assert entry.reason == f"{second} fell below what its walk-forward holds it to (skill_lost)"
     assert told(house, News.VERSION_ROLLED_BACK) == ["news"]
     assert told(house, LOST) == ["raised", "closed"]
     raised = next(event for event in house.rows(Event) if event.code == LOST)

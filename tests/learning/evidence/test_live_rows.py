@@ -17,6 +17,7 @@ from backend.models import AITrainingSample, Fill, Forecast
 from tests.learning.evidence.conftest import NOW, STRATEGY, Records
 
 OURS, OTHER = "v20260301_030000", "v20260301_030001"
+LEARNED_UNTIL = NOW + timedelta(minutes=40)
 CUTS = ("by_symbol", "by_side", "by_action")
 COUNTS = ("decisions", "matured", "judged", "correct", "trades")
 
@@ -25,7 +26,7 @@ def plant(records: Records, seed: int, count: int = 120) -> None:
     """Decisions of two versions of every kind: traded in parts, in quarantine, pending; shadows beside the half."""
     random = np.random.default_rng(seed)
     records.begin()
-    records.version(version_id=OURS)
+    records.version(version_id=OURS, lineage={"outcomes_known_until": LEARNED_UNTIL.isoformat()})
     records.version(version_id=OTHER, is_active=False, data_hash="other")
     rows: list[Any] = []
     for number in range(1, count + 1):
@@ -115,9 +116,14 @@ def shown(records: Records, version_id: str = OURS) -> dict[str, Any]:
     return records.database.read(show_model, version_id, cost=records.settings.cost)
 
 
+def is_known(row: AITrainingSample) -> bool:
+    """Whether the return is known and believed."""
+    return row.forward_return is not None and row.quarantine_reason is None
+
+
 def judge(row: AITrainingSample, score: float, cost: float) -> tuple[bool, bool, bool]:
     """Whether the row is matured, judged, correct."""
-    matured = row.forward_return is not None and row.quarantine_reason is None
+    matured = is_known(row) and row.timestamp >= LEARNED_UNTIL
     judged = matured and abs(row.forward_return or 0.0) > cost
     return matured, judged, judged and score * (row.forward_return or 0.0) > 0
 
@@ -172,6 +178,7 @@ def test_every_figure_equals_a_count_by_hand(records: Records, seed: int) -> Non
     assert live["forecasts"] == {
         "total": len(mine),
         "matured": whole["matured"],
+        "known_before": sum(is_known(row) and row.timestamp < LEARNED_UNTIL for row in mine),
         "pending": sum(
             row.forward_return is None and row.quarantine_reason is None and row.forward_return_source is None
             for row in mine
@@ -182,6 +189,7 @@ def test_every_figure_equals_a_count_by_hand(records: Records, seed: int) -> Non
         "judged": whole["judged"],
         "correct": whole["correct"],
     }
+    assert live["forecasts"]["known_before"] > 0
     assert live["accuracy"] == whole["accuracy"]
     kinds = {"by_symbol": "symbol", "by_action": "predicted_action", "by_side": "execution_side"}
     for cut, column in kinds.items():
@@ -251,6 +259,8 @@ def test_a_shadow_equals_a_count_by_hand(records: Records, seed: int) -> None:
     assert [shadow[name] for name in ("matured", "judged", "correct")] == [
         sum(each[place] for each in judgements) for place in range(3)
     ]
+    early = [rows[one.sample_id] for one in beside if rows[one.sample_id].timestamp < LEARNED_UNTIL]
+    assert shadow["known_before"] == sum(is_known(row) for row in early) > 0
     assert shadow["accuracy"] == shadow["correct"] / shadow["judged"]
 
 

@@ -22,9 +22,14 @@ def bench(database: Database, settings: Any, now: Any) -> Bench:
     """A strategy with one version that learned nothing later than the first decision."""
     bench = Bench(database, settings, now)
     bench.add_version()
-    learned = update(AIModelVersion).values(lineage={"outcomes_known_until": "2026-03-01T09:00:00Z"})
-    database.write(lambda session: session.execute(learned) and None)
+    learned(bench, "2026-03-01T09:00:00Z")
     return bench
+
+
+def learned(bench: Bench, until: str) -> None:
+    """The newest outcome that the versions learned from was known then."""
+    change = update(AIModelVersion).values(lineage={"outcomes_known_until": until})
+    bench.database.write(lambda session: session.execute(change) and None)
 
 
 def shown(bench: Bench, version_id: str = VERSION) -> dict[str, Any]:
@@ -82,8 +87,8 @@ def test_every_forecast_is_matured_pending_unobservable_or_in_quarantine(bench: 
     told = live(bench)
 
     assert told["forecasts"] == {
-        "total": 6, "matured": 3, "pending": 1, "unobservable": 1, "quarantined": 1, "neutral": 1, "judged": 2,
-        "correct": 1,
+        "total": 6, "matured": 3, "known_before": 0, "pending": 1, "unobservable": 1, "quarantined": 1, "neutral": 1,
+        "judged": 2, "correct": 1,
     }  # fmt: skip
     assert (told["accuracy"], told["live_accuracy"]) == (0.5, 0.5)
     assert (told["total_predictions"], told["matured_predictions"], told["pending_predictions"]) == (6, 3, 3)
@@ -317,6 +322,7 @@ def test_what_was_open_when_another_version_took_over_is_credited_to_the_one_tha
 
 def test_a_shadow_is_judged_on_its_own_and_in_no_figure_of_what_was_decided(bench: Bench) -> None:
     bench.add_version(OTHER)
+    learned(bench, "2026-03-01T09:00:00Z")
     known(bench, "d1", 0.01, 0.02)
     before = live(bench, OTHER)
     sample_id = bench.sample("d1").id
@@ -334,16 +340,50 @@ def test_a_shadow_is_judged_on_its_own_and_in_no_figure_of_what_was_decided(benc
     assert shown(bench)["shadow"]["forecasts"] == 0
 
 
-def test_a_version_bets_only_on_what_it_could_not_have_known(bench: Bench) -> None:
+def test_a_version_is_judged_and_bets_only_on_what_it_could_not_have_known(bench: Bench) -> None:
     for number in range(12):
         known(bench, f"d{number}", 0.01 if number % 2 else -0.01, 0.02 if number % 2 else -0.02, 30 * number)
+    bench.execute("d1", entry_time=T0 + 30 * CANDLE)
+    bench.leave("d1", exit_price=103.0, exit_time=T0 + 32 * CANDLE)
     honest = live(bench)
-    learned = update(AIModelVersion).values(lineage={"outcomes_known_until": "2026-03-06T00:00:00Z"})
-    bench.database.write(lambda session: session.execute(learned) and None)
+    learned(bench, "2026-03-06T00:00:00Z")
 
-    assert honest["accuracy"] == live(bench)["accuracy"] == 1.0
+    told = live(bench)
+
+    assert (honest["accuracy"], honest["forecasts"]["known_before"]) == (1.0, 0)
     assert honest["e_value"] > 20
-    assert live(bench)["e_value"] is None
+    for name in ("accuracy", "live_accuracy", "accuracy_ci95", "baseline_accuracy", "edge", "e_value"):
+        assert told[name] is None, name
+    assert (told["forecasts"]["known_before"], told["forecasts"]["matured"], told["effective_samples"]) == (12, 0, 0)
+    assert (told["matured_predictions"], told["correct_predictions"], told["neutral_predictions"]) == (0, 0, 0)
+    for part in (told["by_symbol"]["BTCUSDC"], told["by_side"]["none"], told["by_action"]["BUY"]):
+        assert (part["matured"], part["judged"], part["correct"], part["accuracy"]) == (0, 0, 0, None)
+    assert (told["trades"], told["pnl"]) == (honest["trades"], honest["pnl"])
+    assert told["by_side"]["BUY"]["net_pnl"] == honest["total_pnl"] == 3.0
+
+
+def test_a_decision_at_the_very_moment_of_the_newest_outcome_is_judged_and_one_before_is_not(bench: Bench) -> None:
+    for number in range(3):
+        known(bench, f"d{number}", 0.01, 0.02 if number else -0.02, 30 * number)
+
+    learned(bench, (T0 + 30 * CANDLE).isoformat())
+
+    told = live(bench)
+    assert (told["forecasts"]["known_before"], told["forecasts"]["judged"], told["accuracy"]) == (1, 2, 1.0)
+
+
+def test_of_decisions_before_what_it_learned_only_those_with_a_known_return_are_known_before(bench: Bench) -> None:
+    known(bench, "known", 0.01, 0.02, 0)
+    known(bench, "odd", 0.01, 0.03, 3)
+    changed(bench, "odd", quarantine_reason="return_out_of_bounds")
+    bench.forecast("open", 0.01, T0 + 60 * CANDLE)
+    learned(bench, "2026-03-06T00:00:00Z")
+
+    counts = live(bench)["forecasts"]
+
+    assert {name: counts[name] for name in ("total", "matured", "known_before", "pending", "quarantined")} == {
+        "total": 3, "matured": 0, "known_before": 1, "pending": 1, "quarantined": 1,
+    }  # fmt: skip
 
 
 def test_after_a_restart_every_figure_is_the_same(bench: Bench) -> None:

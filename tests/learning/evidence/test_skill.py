@@ -104,6 +104,31 @@ def test_a_report_without_a_walk_forward_showed_nothing(house: LiveHouse, active
     assert skill(house, active)["accuracy"] is None
 
 
+def test_an_interval_that_begins_below_a_coin_is_never_told_as_at_least_a_coin(house: LiveHouse, active: str) -> None:
+    house.change_reports(accuracy=0.52, ci95=[0.449, 0.59])
+    house.decide(active, [True, False])
+
+    told = skill(house, active)
+
+    assert told["bound"] == 0.5
+    assert told["sentence"].startswith(
+        "Its walk-forward had 52.0%, which never showed skill beyond chance (its interval begins at 44.9%): it is"
+        " therefore held to a coin's 50%; live it was right in 1 of 2 live forecasts"
+    )
+    assert "at least" not in told["sentence"]
+
+
+def test_before_anything_matured_nothing_is_said_to_be_right_or_wrong(house: LiveHouse, active: str) -> None:
+    empty = skill(house, active)["sentence"]
+    house.decide(active, [True], forward_return=0.0001)
+
+    small = skill(house, active)["sentence"]
+
+    assert "at least 56.0% by its interval; of its live forecasts since its activation none has matured yet." in empty
+    assert "; of its live forecasts since its activation none has moved more than the costs yet." in small
+    assert "0 of 0" not in empty + small
+
+
 def test_a_fall_to_a_coin_is_never_seen_where_no_more_than_a_coin_was_sure(house: LiveHouse, active: str) -> None:
     house.change_reports(accuracy=0.56, ci95=[0.48, 0.64])
 

@@ -99,7 +99,9 @@ def run_was_lost(tower: Tower) -> None:
 
 
 def accuracy_is_low(tower: Tower) -> None:
-    tower.records.version(matured_predictions=200, correct_predictions=80, live_accuracy=0.4)
+    tower.records.version(
+        trained_at=NOW - timedelta(days=30), matured_predictions=200, correct_predictions=80, live_accuracy=0.4
+    )
     for number in range(2):
         tower.records.known(
             0.01, model_version="v20260301_030000", timestamp=NOW - timedelta(days=10 * number), predicted_action="BUY"

@@ -14,6 +14,7 @@ from ai_engine.features.catalogue import SCHEMA_HASH
 from backend.learning.decisions.strategies import horizon_of
 from backend.learning.evidence.skill import skill_of
 from backend.learning.versions.activation import version_before
+from backend.learning.versions.past import learned_until
 from backend.learning.versions.serving import Serving
 from backend.models import AIModelVersion, AITrainingSample, Alarm, Strategy
 from backend.settings import Settings
@@ -157,9 +158,10 @@ def _active(session: Session, strategy: str) -> AIModelVersion | None:
 
 
 def _windows(session: Session, version: AIModelVersion) -> int:
-    """How many horizons without overlap the matured forecasts span: symbols and neighbours move together."""
+    """How many horizons without overlap the judged forecasts span: symbols and neighbours move together."""
     row, strategy = AITrainingSample, session.get_one(Strategy, version.strategy)
-    matured = (row.model_version == version.version_id, row.forward_return.is_not(None))
+    later = row.timestamp >= learned_until(version.lineage, version.trained_at)
+    matured = (row.model_version == version.version_id, row.forward_return.is_not(None), later)
     first, last = session.execute(select(func.min(row.timestamp), func.max(row.timestamp)).where(*matured)).one()
     return 0 if first is None else (last - first) // horizon_of(strategy) + 1
 

@@ -116,7 +116,8 @@ def test_forecasts_within_one_horizon_are_one_independent_forecast(
     records: Records, hours: list[float], windows: int
 ) -> None:
     records.begin()
-    records.version(version_id="v1")
+    records.version(version_id="v1", trained_at=NOW - timedelta(hours=20))
+    records.known(0.01, timestamp=NOW - timedelta(hours=40), model_version="v1")  # dated before its training
     for hour in hours:
         records.known(0.01, timestamp=NOW - timedelta(hours=20 - hour), model_version="v1")
 
