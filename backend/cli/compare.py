@@ -40,6 +40,8 @@ def _show(told: Mapping[str, Any]) -> None:
             _row(f"accuracy {name}", paired["a"]["accuracy"], paired["b"]["accuracy"], percent),
             _row("net return a round", paired["a"]["mean_net_return"], paired["b"]["mean_net_return"], percent),
         ]
+    if paired["known_before"]:
+        rows.append(_row("left out, known before", paired["known_before"], paired["known_before"], _count))
     rows += [
         _row("trades (beside)", a["executed"]["total_trades"], b["executed"]["total_trades"], _count),
         _row("P&L (beside)", a["executed"]["total_pnl"], b["executed"]["total_pnl"], _money),

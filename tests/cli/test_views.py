@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from backend.cli.compare import _certain
+from backend.cli.compare import JUDGED, _certain, _show
 from backend.cli.live_view import show_live, show_shadow
 from backend.cli.output import Column, fitting, percent, say, when
 from backend.cli.samples import COLUMNS as SAMPLE_COLUMNS
@@ -504,3 +504,19 @@ def test_a_version_whose_file_is_lost_is_still_shown_and_is_not_activated(migrat
     assert "v20260302_030000" in listed.out
     assert (activated.code, activated.out) == (1, "")
     assert "xgb_model_v20260302_030000.pkl is missing" in activated.err
+
+
+def test_qt_compare_says_how_many_decisions_one_of_the_two_could_have_learned_from(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    side = {
+        "report": dict.fromkeys(JUDGED) | {"validation_samples": 0}, "live": {"live_accuracy": None, "matured_predictions": 0},
+        "executed": {"total_trades": 0, "total_pnl": None},
+    }  # fmt: skip
+    both = {"a": side | {"version_id": "v20260301_030000"}, "b": side | {"version_id": "v20260302_030000"}}
+    told = {**both, "sentence": "Nothing.", "verdict": "not_distinguishable"}
+
+    _show(told | {"paired": {"rows": 0, "known_before": 1_234}})
+    assert "left out, known before 1,234 1,234" in " ".join(capsys.readouterr().out.split())
+    _show(told | {"paired": {"rows": 0, "known_before": 0}})
+    assert "left out" not in capsys.readouterr().out

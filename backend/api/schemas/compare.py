@@ -76,8 +76,14 @@ class PairedVersion(Answer):
 class Paired(Answer):
     """Both on the same decisions, each priced by `forward_return` and the same costs."""
 
-    rows: int = Field(description="Decisions that both forecast and whose return is known.")
+    rows: int = Field(
+        description="Decisions that both forecast, that neither could have learned from, of known return."
+    )
     rounds: int = Field(description="Distinct decision times; what a judgement counts.")
+    known_before: int = Field(
+        description="Shared decisions left out, because they are older than the newest outcome that one of the two was"
+        " trained on: it could have known how they ended."
+    )
     neutral_rows: int = Field(description="Those that moved less than the costs.")
     agreement: float | None = Field(description="Share of rows on which both forecast the same direction.")
     same_action: float | None = Field(description="Share of rows on which both answered the same.")

@@ -18,6 +18,7 @@ from backend.clock import to_ms
 from backend.errors import ConflictError, InvalidInputError
 from backend.learning.decisions.labelling import Costs, hypothetical
 from backend.learning.versions.find import find_version
+from backend.learning.versions.past import learned_until
 from backend.learning.versions.queries import get_model
 from backend.models import AIModelVersion, AITrainingSample, Forecast, Strategy
 from backend.settings import Settings
@@ -56,6 +57,7 @@ class Shared:
     """Decisions that both versions forecast and whose forward return is known, in time order; one row each.
 
     ``times`` and ``ends`` bound the window that each is judged over, in ms; scores and returns are fractions.
+    ``known_before`` counts those left out because one of the two could have learned from them.
     """
 
     times: TimeArray
@@ -63,6 +65,7 @@ class Shared:
     forward_returns: FloatArray
     scores: tuple[FloatArray, FloatArray]
     actions: tuple[Sequence[str], Sequence[str]]
+    known_before: int = 0
 
     def __len__(self) -> int:
         return len(self.forward_returns)
@@ -77,7 +80,7 @@ def compare(session: Session, a: str, b: str, *, settings: Settings) -> dict[str
     first, second = find_version(session, a), find_version(session, b)
     _check_comparable(first, second)
     strategy = session.get_one(Strategy, first.strategy)
-    shared = read_shared(session, first.version_id, second.version_id)
+    shared = read_shared(session, first, second)
     net = net_returns(shared, sides=strategy.sides, costs=settings)
     paired = judge(shared, net, cost=settings.cost)
     sequence = confidence_sequence.of_rounds(*by_round(shared, net[1] - net[0]))
@@ -110,20 +113,26 @@ def _check_comparable(a: AIModelVersion, b: AIModelVersion) -> None:
         )
 
 
-def read_shared(session: Session, a: str, b: str) -> Shared:
-    """The decisions that both versions forecast, active or shadow; quarantined ones and open horizons left out."""
+def read_shared(session: Session, a: AIModelVersion, b: AIModelVersion) -> Shared:
+    """The decisions that both versions forecast, active or shadow; quarantined ones and open horizons left out.
+
+    So are those from before the newest outcome that either learned from was known, which may have been posted late:
+    only a version that could not have known an outcome may win by it (docs/decisions/0033).
+    """
     row, one, two = AITrainingSample, aliased(Forecast), aliased(Forecast)
     query = (
         select(
             row.timestamp, row.forward_return, row.explored, row.horizon_at,
             one.score, one.action, one.role, two.score, two.action, two.role,
         )
-        .join(one, (one.sample_id == row.id) & (one.version_id == a))
-        .join(two, (two.sample_id == row.id) & (two.version_id == b))
+        .join(one, (one.sample_id == row.id) & (one.version_id == a.version_id))
+        .join(two, (two.sample_id == row.id) & (two.version_id == b.version_id))
         .where(row.forward_return.is_not(None), row.quarantine_reason.is_(None))
         .order_by(row.timestamp, row.id)
     )  # fmt: skip
-    found = session.execute(query).all()
+    forecast = session.execute(query).all()
+    known_until = max(to_ms(learned_until(version.lineage, version.trained_at)) for version in (a, b))
+    found = [each for each in forecast if to_ms(each[0]) >= known_until]
     return Shared(
         times=np.array([to_ms(each[0]) for each in found], dtype=np.int64),
         ends=np.array([to_ms(each[3]) for each in found], dtype=np.int64),
@@ -136,6 +145,7 @@ def read_shared(session: Session, a: str, b: str) -> Shared:
             [_own_action(each[5], each[6], explored=each[2]) for each in found],
             [_own_action(each[8], each[9], explored=each[2]) for each in found],
         ),
+        known_before=len(forecast) - len(found),
     )
 
 
@@ -170,6 +180,7 @@ def judge(shared: Shared, net: tuple[FloatArray, FloatArray], *, cost: float) ->
     return {
         "rows": len(shared),
         "rounds": len(differences),
+        "known_before": shared.known_before,
         "neutral_rows": int((np.abs(shared.forward_returns) <= cost).sum()),
         "agreement": _mean(np.sign(score_a) == np.sign(score_b)),
         "same_action": _mean(np.array([x == y for x, y in zip(*shared.actions, strict=True)], dtype=np.float64)),
@@ -241,16 +252,25 @@ def _side(session: Session, version: AIModelVersion) -> dict[str, Any]:
 
 def _sentence(a: str, b: str, paired: dict[str, Any], sequence: ConfidenceSequence, needed: int | None) -> str:
     """What can be said of the two, in words."""
-    rows, rounds = paired["rows"], paired["rounds"]
+    rows, rounds, left_out = paired["rows"], paired["rounds"], _left_out(paired["known_before"])
     if not rows:
+        counting = "counts" if left_out else "is known"
         return (
-            f"{a} and {b} have forecast no decision together whose outcome is known, so nothing compares them yet:"
-            " figures from different times say more about the times than about the versions."
+            f"{a} and {b} have forecast no decision together whose outcome {counting}, so nothing compares them yet:"
+            f" figures from different times say more about the times than about the versions.{left_out}"
         )
     difference = paired["mean_difference"]
     ahead = f"{b if difference > 0 else a} was ahead by {abs(difference):.3%} a round" if difference else "they tied"
     begun = f"On {rows} decisions in {rounds} rounds that both forecast, {ahead}."
-    return f"{begun} {_said(a, b, sequence, needed)}"
+    return f"{begun} {_said(a, b, sequence, needed)}{left_out}"
+
+
+def _left_out(known_before: int) -> str:
+    """What both forecast and neither may win by."""
+    if not known_before:
+        return ""
+    decisions = "1 decision is" if known_before == 1 else f"{known_before} decisions are"
+    return f" {decisions} left out, from before the newest outcome that one of the two learned from was known."
 
 
 def _said(a: str, b: str, sequence: ConfidenceSequence, needed: int | None) -> str:

@@ -21,7 +21,14 @@ from backend.learning.versions.serving import Serving
 from backend.learning.versions.store import ArtifactStore
 from backend.models import AIModelVersion, AITrainingSample, Forecast
 from backend.settings import Settings
-from tests.learning.versions.house import START, House, Planted
+from tests.learning.versions.house import CANDLE, START, House, Planted
+
+LEARNED = 160
+"""So many rows were learned from; the first of the others lies where the last of these was known."""
+
+
+FIRST_TEN = range(LEARNED + 1, LEARNED + 11)
+FREE = START + LEARNED * CANDLE
 
 
 @pytest.fixture
@@ -33,11 +40,13 @@ def house(database: Database, settings: Settings, now: datetime) -> House:
 
 @pytest.fixture
 def two(house: House) -> tuple[str, str]:
-    """Two versions of one strategy, in the order they were trained."""
+    """Two versions of one strategy, in the order they were trained, and decisions that neither learned from."""
     house.plant(Planted())
     first = str(house.train()["version_id"])
     house.plant(Planted(first=120, count=40))
-    return first, str(house.train()["version_id"])
+    second = str(house.train()["version_id"])
+    house.plant(Planted(first=LEARNED, count=160))
+    return first, second
 
 
 def told(house: House, a: str, b: str) -> dict[str, Any]:
@@ -47,11 +56,12 @@ def told(house: House, a: str, b: str) -> dict[str, Any]:
 Answers = Callable[[AITrainingSample], tuple[float, str]]
 
 
-def forecast(house: House, version: str, role: str, answers: Answers, count: int = 30) -> None:
-    """Let the version answer for the first rows."""
+def forecast(house: House, version: str, role: str, answers: Answers, count: int = 30, first: int = LEARNED) -> None:
+    """Let the version answer for rows, by default for the first that nobody learned from."""
 
     def use_case(session: Session) -> None:
-        for row in session.scalars(select(AITrainingSample).order_by(AITrainingSample.id).limit(count)):
+        rows = select(AITrainingSample).order_by(AITrainingSample.id).offset(first).limit(count)
+        for row in session.scalars(rows):
             score, action = answers(row)
             session.add(
                 Forecast(
@@ -86,7 +96,8 @@ def test_versions_that_share_no_decision_are_shown_and_not_ranked(house: House, 
     assert answer["verdict"] == "not_distinguishable"
     assert "no decision together" in answer["sentence"]
     assert answer["paired"] == {
-        "rows": 0, "rounds": 0, "neutral_rows": 0, "agreement": None, "same_action": None, "mean_difference": None,
+        "rows": 0, "rounds": 0, "known_before": 0, "neutral_rows": 0, "agreement": None, "same_action": None,
+        "mean_difference": None,
         "a": {"accuracy": None, "correct": 0, "judged": 0, "mean_net_return": None},
         "b": {"accuracy": None, "correct": 0, "judged": 0, "mean_net_return": None},
     }  # fmt: skip
@@ -117,13 +128,51 @@ def test_the_pair_is_made_of_decisions_that_both_forecast(house: House, two: tup
     assert paired["a"]["judged"] == 20 - paired["neutral_rows"]
 
 
+def test_what_one_of_the_two_learned_from_is_no_win_for_it(house: House, two: tuple[str, str]) -> None:
+    for version, role, answers in ((two[0], "active", mistaken), (two[1], "shadow", knowing)):
+        forecast(house, version, role, answers, count=LEARNED + 1, first=0)
+
+    answer = told(house, *two)
+
+    assert (answer["paired"]["rows"], answer["paired"]["known_before"]) == (1, LEARNED)
+    assert (answer["verdict"], answer["confidence_sequence"]["stretches"]) == ("not_distinguishable", 0)
+    assert "160 decisions are left out, from before the newest outcome" in answer["sentence"]
+    back = told(house, *reversed(two))
+    assert (back["paired"]["rows"], back["paired"]["known_before"]) == (1, LEARNED)
+
+
+def test_decisions_posted_late_among_what_the_newer_version_learned_from_name_no_winner(house: House) -> None:
+    house.plant(Planted(count=120))
+    older = str(house.train()["version_id"])
+    house.plant(Planted(first=120, count=120))
+    newer = str(house.train()["version_id"])
+    first = len(house.rows(AITrainingSample))
+    house.plant(Planted(first=300, count=110))
+
+    def backdate(session: Session) -> None:
+        for row in session.scalars(select(AITrainingSample).where(AITrainingSample.id > first)):
+            row.timestamp = START + (120 + row.id - first - 1) * CANDLE + timedelta(seconds=1)
+            row.horizon_at = row.timestamp + CANDLE
+
+    house.database.write(backdate)
+    forecast(house, older, "active", mistaken, count=110, first=first)
+    forecast(house, newer, "shadow", knowing, count=110, first=first)
+
+    answer = told(house, older, newer)
+
+    assert (answer["paired"]["rows"], answer["paired"]["known_before"]) == (0, 110)
+    assert (answer["verdict"], answer["confidence_sequence"]) == ("not_distinguishable", None)
+    assert "no decision together whose outcome counts" in answer["sentence"]
+    assert "110 decisions are left out" in answer["sentence"]
+
+
 def test_net_returns_are_those_of_the_labels_own_formula(house: House, two: tuple[str, str]) -> None:
     forecast(house, two[0], "active", silent)
     forecast(house, two[1], "shadow", knowing)
 
     paired = told(house, *two)["paired"]
 
-    moves = np.array([row.forward_return for row in house.rows(AITrainingSample)[:30]])
+    moves = np.array([row.forward_return for row in house.rows(AITrainingSample)[LEARNED:][:30]])
     expected = float(np.mean(np.abs(moves) - house.settings.cost))
     assert paired["a"]["mean_net_return"] == 0.0
     assert paired["b"]["mean_net_return"] == pytest.approx(expected, rel=1e-12)
@@ -231,7 +280,7 @@ def test_open_horizons_and_quarantined_rows_are_left_out(
 ) -> None:
     forecast(house, two[0], "active", knowing)
     forecast(house, two[1], "shadow", knowing)
-    changed = update(AITrainingSample).where(AITrainingSample.id <= 10).values(**values)
+    changed = update(AITrainingSample).where(AITrainingSample.id.in_(FIRST_TEN)).values(**values)
     house.database.write(lambda s: s.execute(changed) and None)
 
     assert told(house, *two)["paired"]["rows"] == 20
@@ -240,12 +289,14 @@ def test_open_horizons_and_quarantined_rows_are_left_out(
 def test_ten_symbols_in_one_round_count_as_one_round(house: House, two: tuple[str, str]) -> None:
     forecast(house, two[0], "active", silent)
     forecast(house, two[1], "shadow", knowing)
-    together = update(AITrainingSample).where(AITrainingSample.id <= 10).values(timestamp=START - timedelta(hours=1))
+    together = update(AITrainingSample).where(AITrainingSample.id.in_(FIRST_TEN)).values(timestamp=FREE)
     house.database.write(lambda s: s.execute(together) and None)
 
     paired = told(house, *two)["paired"]
 
-    moves = [abs(row.forward_return or 0.0) - house.settings.cost for row in house.rows(AITrainingSample)[:30]]
+    moves = [
+        abs(row.forward_return or 0.0) - house.settings.cost for row in house.rows(AITrainingSample)[LEARNED:][:30]
+    ]
     assert (paired["rows"], paired["rounds"]) == (30, 21)
     assert paired["mean_difference"] == pytest.approx(np.mean([np.mean(moves[:10]), *moves[10:]]), rel=1e-12)
 
@@ -341,7 +392,7 @@ def test_the_pair_equals_a_count_by_hand(rows: list[tuple[int, float, float, flo
         differences = [net(row[5], row[1]) - net(row[4], row[1]) for row in group]
         means.append(sum(differences) / len(differences))
     judged = [row for row in rows if abs(row[1]) > 0.0024]
-    right = [row for row in judged if row[2] * row[1] > 0]
+    right = [row for row in judged if np.sign(row[2]) == np.sign(row[1])]
     assert paired["rounds"] == len(means)
     assert paired["mean_difference"] == pytest.approx(sum(means) / len(means), abs=1e-12)
     assert (paired["a"]["judged"], paired["a"]["correct"]) == (len(judged), len(right))
@@ -370,6 +421,6 @@ def test_rows_without_a_known_outcome_have_no_effect(house: House, two: tuple[st
     forecast(house, two[1], "shadow", mistaken)
     before = told(house, *two)["paired"]
 
-    house.plant(replace(Planted(first=300, count=20), known=False))
+    house.plant(replace(Planted(first=400, count=20), known=False))
 
     assert told(house, *two)["paired"] == before
