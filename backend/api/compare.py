@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from backend.api.deps import ContextDep
 from backend.api.routing import AdminRoute
 from backend.api.schemas.compare import CompareOut
-from backend.api.schemas.fields import VersionIdField
+from backend.api.schemas.fields import StrategyQuery, VersionIdField
 from backend.api.schemas.problems import problems
 from backend.learning.evidence.compare import compare
 
@@ -22,7 +22,7 @@ VersionQuery = Annotated[VersionIdField, Query(description="One of the two versi
     summary="Compare two versions",
     responses=problems("unknown_version", "different_strategies", "same_version"),
 )
-def compare_models(a: VersionQuery, b: VersionQuery, context: ContextDep) -> CompareOut:
+def compare_models(a: VersionQuery, b: VersionQuery, context: ContextDep, strategy: StrategyQuery = None) -> CompareOut:
     """How each was judged, how each fares live, and both on the decisions that both forecast.
 
     Only the paired part compares them: figures from different times say more about the times than about the
@@ -30,4 +30,4 @@ def compare_models(a: VersionQuery, b: VersionQuery, context: ContextDep) -> Com
     difference a round lies off 0, which holds however often one looks. Executed P&L stands beside it, never inside.
     409 `different_strategies`; 422 `same_version`.
     """
-    return CompareOut.model_validate(context.database.read(compare, a, b, settings=context.settings))
+    return CompareOut.model_validate(context.database.read(compare, a, b, strategy, settings=context.settings))

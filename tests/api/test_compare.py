@@ -66,6 +66,14 @@ def test_what_cannot_be_compared_is_refused(compared: Compared, a: Any, b: Any, 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("strategy", "status"), [("default", 200), ("other", 404), ("no such", 422)])
+def test_a_strategy_may_be_named_and_must_be_theirs(compared: Compared, strategy: str, status: int) -> None:
+    _, (first, second, _) = compared
+
+    assert ask(compared, a=first, b=second, strategy=strategy).status_code == status
+
+
+@pytest.mark.slow
 def test_both_must_be_named(compared: Compared) -> None:
     answer = ask(compared, a=compared[1][0])
 

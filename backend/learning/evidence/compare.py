@@ -71,24 +71,24 @@ class Shared:
         return len(self.forward_returns)
 
 
-def compare(session: Session, a: str, b: str, *, settings: Settings) -> dict[str, Any]:
+def compare(session: Session, a: str, b: str, strategy: str | None = None, *, settings: Settings) -> dict[str, Any]:
     """Version ``b`` beside version ``a``; ``verdict`` is how ``b`` did against ``a`` on what both forecast.
 
     It holds however often one looks: it rests on a confidence sequence over the stretches of time that have closed.
     409 ``different_strategies``, 422 ``same_version``, 404 ``unknown_version``.
     """
-    first, second = find_version(session, a), find_version(session, b)
+    first, second = find_version(session, a, strategy), find_version(session, b, strategy)
     _check_comparable(first, second)
-    strategy = session.get_one(Strategy, first.strategy)
+    of = session.get_one(Strategy, first.strategy)
     shared = read_shared(session, first, second)
-    net = net_returns(shared, sides=strategy.sides, costs=settings)
+    net = net_returns(shared, sides=of.sides, costs=settings)
     paired = judge(shared, net, cost=settings.cost)
     sequence = confidence_sequence.of_rounds(*by_round(shared, net[1] - net[0]))
     needed = _outcomes_needed(sequence, shared)
     verdict = verdict_of(sequence)
     return {
         "status": "ok",
-        "strategy": strategy.name,
+        "strategy": of.name,
         "a": _side(session, first),
         "b": _side(session, second),
         "paired": paired,

@@ -324,6 +324,17 @@ def test_versions_of_two_strategies_are_refused(house: House, two: tuple[str, st
     assert refused.value.reason == "different_strategies"
 
 
+def test_a_strategy_that_contradicts_the_versions_is_404_and_theirs_is_taken(
+    house: House, two: tuple[str, str]
+) -> None:
+    def of(strategy: str) -> dict[str, Any]:
+        return house.database.read(compare, *two, strategy, settings=house.settings)
+
+    with pytest.raises(NotFoundError, match="is a version of bot, not of 'other'"):
+        of("other")
+    assert of("bot") == told(house, *two)
+
+
 def test_a_version_beside_itself_is_refused(house: House, two: tuple[str, str]) -> None:
     with pytest.raises(InvalidInputError, match="Name two versions"):
         told(house, two[0], two[0])
