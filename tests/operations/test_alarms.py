@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from backend.database import Database
 from backend.models import Alarm, Base, Event
-from backend.operations.alarms import Condition, close_alarm, list_alarms, open_alarms, raise_alarm
+from backend.operations.alarms import Condition, close_alarm, list_alarms, open_alarms, raise_alarm, same_words
 from backend.operations.codes import CATALOGUE_OF_CODES, Code, Severity
 from backend.operations.events import list_events
 
@@ -85,6 +85,21 @@ def test_what_is_told_has_the_sentence_the_evidence_and_what_to_do(database: Dat
     assert closed["sentence"].endswith("No candle for 40 s.")
     assert closed["detail"] == {"raised_at": "2026-03-02T12:00:00Z", "closed_at": "2026-03-02T12:05:00Z"}
     assert raised["code"] == closed["code"] == "market_feed_stale"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Right in 40 of 80 (50.0%).", "Right in 41 of 1,081 (50.6%).", True),
+        ("Since 2026-03-01T03:00:00Z, BTC1.", "Since 2026-03-02T04:00:00.5Z, BTC2.", True),
+        ("v20260301_030000 was right in 40.", "v20260301_030000 was right in 41.", True),
+        ("v20260301_030000 was right in 40.", "v20260301_040000 was right in 40.", False),
+        ("Run v20260301_030000.", "Run v20260302_030000.", False),
+        ("40 of 80 (v20260301_030000)", "40 of 80 (v20260302_030000)", False),
+    ],
+)
+def test_figures_are_no_words_and_versions_are(one: str, other: str, same: bool) -> None:
+    assert same_words(one, other) is same
 
 
 def test_a_remedy_of_its_own_goes_before_the_general_one(database: Database, now: datetime) -> None:

@@ -300,13 +300,29 @@ def test_a_trader_that_was_stopped_on_purpose_is_no_alarm(tower: Tower) -> None:
 
 
 def test_that_only_the_figures_moved_on_is_no_reason_to_write(tower: Tower) -> None:
-    file_is_missing(tower)
+    accuracy_is_low(tower)
     tower.look()
-    tower.change(AIModelVersion, model_path="xgb_model_v20260301_040000.pkl", version_id="v20260301_040000")
+    told = tower.told()
+    assert ("live_accuracy_low", "raised") in told
+    tower.change(AIModelVersion, matured_predictions=210, correct_predictions=81, live_accuracy=81 / 210)
 
     tower.look_without_writing()
 
+    assert tower.told() == told
+
+
+def test_an_open_alarm_names_the_version_that_decides_now(tower: Tower) -> None:
+    file_is_missing(tower)
+    tower.look()
+    newer = "v20260301_040000"
+    tower.change(AIModelVersion, model_path=f"xgb_model_{newer}.pkl", version_id=newer)
+
+    assert tower.look() == 1
+
+    (alarm,) = tower.database.read(open_alarms)
+    assert newer in alarm.detail
     assert tower.told() == [("artifact_corrupt", "raised")]
+    tower.look_without_writing()
 
 
 def test_what_gets_worse_is_said_without_being_told_again(tower: Tower) -> None:
