@@ -510,7 +510,8 @@ def test_qt_compare_says_how_many_decisions_one_of_the_two_could_have_learned_fr
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     side = {
-        "report": dict.fromkeys(JUDGED) | {"validation_samples": 0}, "live": {"live_accuracy": None, "matured_predictions": 0},
+        "report": dict.fromkeys(JUDGED) | {"validation_samples": 0},
+        "live": {"live_accuracy": None, "matured_predictions": 0},
         "executed": {"total_trades": 0, "total_pnl": None},
     }  # fmt: skip
     both = {"a": side | {"version_id": "v20260301_030000"}, "b": side | {"version_id": "v20260302_030000"}}

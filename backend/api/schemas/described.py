@@ -60,9 +60,9 @@ QuarantineReason = TypeAliasType(
     Annotated[
         Literal["return_out_of_bounds", "price_far_from_candles", "alike_returns"],
         Field(
-            description="`return_out_of_bounds`: a return beyond ±1; `price_far_from_candles`: a price that was told"
-            " lies far from the candles known for its time; `alike_returns`: ten or more trades of a symbol left within"
-            " a minute with the same return, other than 0."
+            description="`return_out_of_bounds`: a return beyond ±1, or a `forward_return` below -0.5;"
+            " `price_far_from_candles`: a price that was told lies far from the candles known for its time;"
+            " `alike_returns`: ten or more trades of a symbol left within a minute with the same return, other than 0."
         ),
     ],
 )

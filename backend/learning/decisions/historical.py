@@ -23,10 +23,9 @@ from ai_engine.types import FeatureMatrix, LabelSource
 from backend.clock import from_ms, iso, to_ms
 from backend.database import Database
 from backend.errors import ConflictError
-from backend.learning.decisions.checks import MAX_RETURN
 from backend.learning.decisions.historical_plan import Places, Plan, Terms
 from backend.learning.decisions.labelling import Costs, hypothetical
-from backend.learning.decisions.plausibility import RETURN_OUT_OF_BOUNDS
+from backend.learning.decisions.plausibility import RETURN_OUT_OF_BOUNDS, out_of_bounds
 from backend.learning.decisions.strategies import (
     CLOSED_MARKETS,
     DEFAULT,
@@ -208,7 +207,7 @@ def _earned(forward: float, label: float) -> dict[str, Any]:
         "target_class": labels.target_class(label).value,
         "label_source": HISTORICAL,
         "outcome_known": True,
-        "quarantine_reason": RETURN_OUT_OF_BOUNDS if abs(forward) > MAX_RETURN else None,
+        "quarantine_reason": RETURN_OUT_OF_BOUNDS if out_of_bounds("forward_return", forward) else None,
     }
 
 

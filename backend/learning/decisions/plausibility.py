@@ -22,6 +22,7 @@ ALIKE_RETURNS = "alike_returns"
 RULES = (RETURN_OUT_OF_BOUNDS, PRICE_FAR_FROM_CANDLES, ALIKE_RETURNS)
 RELEASED, DROPPED = "released", "dropped"
 
+LEAST_FORWARD_RETURN = 1 / (1 + MAX_RETURN) - 1
 ALIKE_AT_LEAST = 10
 ALIKE_WITHIN = timedelta(minutes=1)
 ALIKE_TOLERANCE = 1e-9
@@ -46,10 +47,19 @@ def overruled(sample: AITrainingSample) -> list[str]:
 
 def judge_returns(sample: AITrainingSample) -> None:
     """Hold the row while one of its returns is beyond all bounds; another reason is left alone."""
-    if any(abs(value) > MAX_RETURN for value in returns_of(sample).values()):
+    if any(out_of_bounds(name, value) for name, value in returns_of(sample).items()):
         keep_out(sample, RETURN_OUT_OF_BOUNDS)
     else:
         let_in(sample, RETURN_OUT_OF_BOUNDS)
+
+
+def out_of_bounds(name: str, value: float) -> bool:
+    """Whether the return of this name is beyond all bounds; a forward return also where it more than halves.
+
+    A price that is ten times too small makes one of only -0.9, within ±1; as a factor a halving is what a doubling is.
+    What a trade earned is bounded by ±1 alone: it is money, and may have been lost.
+    """
+    return abs(value) > MAX_RETURN or (name == "forward_return" and value < LEAST_FORWARD_RETURN)
 
 
 def find_alike(session: Session, sample: AITrainingSample) -> list[AITrainingSample]:

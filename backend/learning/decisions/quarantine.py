@@ -18,10 +18,12 @@ from backend.learning.decisions.plausibility import (
     ALIKE_AT_LEAST,
     ALIKE_RETURNS,
     DROPPED,
+    LEAST_FORWARD_RETURN,
     PRICE_FAR_FROM_CANDLES,
     RELEASED,
     RETURN_OUT_OF_BOUNDS,
     RULES,
+    out_of_bounds,
     overruled,
     returns_of,
 )
@@ -105,9 +107,10 @@ def kept_out_dict(sample: AITrainingSample) -> dict[str, Any]:
 def explain(sample: AITrainingSample, reason: str | None) -> str | None:
     """What the rule saw in the row, and what to look at."""
     if reason == RETURN_OUT_OF_BOUNDS:
-        beyond = [f"{name} {value:g}" for name, value in returns_of(sample).items() if abs(value) > MAX_RETURN]
+        beyond = [f"{name} {value:g}" for name, value in returns_of(sample).items() if out_of_bounds(name, value)]
         return (
-            f"A return beyond ±{MAX_RETURN:g} ({', '.join(beyond) or 'none any more'}) is nearly always a wrong price."
+            f"A return beyond ±{MAX_RETURN:g}, or a forward_return below {LEAST_FORWARD_RETURN:g},"
+            f" ({', '.join(beyond) or 'none any more'}) is nearly always a wrong price."
             " Compare its prices with the exchange's; release it if they are right."
         )
     if reason == PRICE_FAR_FROM_CANDLES:

@@ -276,6 +276,32 @@ def test_a_return_beyond_all_bounds_is_quarantined_until_a_better_price_comes(be
     assert bench.counters()["correct_predictions"] == 1
 
 
+@pytest.mark.parametrize(("price", "held"), [(10.0, True), (49.9, True), (50.0, False), (200.0, False), (200.1, True)])
+def test_a_price_that_more_than_halves_is_believed_as_little_as_one_that_more_than_doubles(
+    bench: Any, minutes: Any, price: float, held: bool
+) -> None:
+    bench.add_version()
+    bench.forecast("d1", 0.01)
+
+    bench.decide("d3", minutes(64), price=price)
+
+    assert bench.sample().forward_return == pytest.approx(price / 100 - 1)
+    assert bench.sample().quarantine_reason == ("return_out_of_bounds" if held else None)
+    assert bench.counters()["matured_predictions"] == (not held)
+    bench.decide("d2", minutes(61), price=101.0)
+    assert bench.sample().quarantine_reason is None
+
+
+def test_a_trade_that_lost_most_of_its_price_is_money_and_believed(bench: Any, minutes: Any) -> None:
+    bench.decide("d1")
+    left = {"side": "BUY", "entry_price": 100.0, "quantity": 1.0, "entry_time": minutes(0)}
+
+    bench.tell("d1", exit_price=10.0, exit_time=minutes(20), **left)
+
+    assert bench.sample().market_return == pytest.approx(-0.9)
+    assert bench.sample().quarantine_reason is None
+
+
 def test_a_long_backlog_is_settled_in_one_sweep(bench: Any, minutes: Any, draft: Any) -> None:
     backlog = [draft(f"d{number}", minutes(number / 100)) for number in range(1_001)]
     bench.database.write(lambda session: record(session, bench.begin(session), backlog, now=bench.now))
