@@ -53,7 +53,7 @@ def activate(service: VersionService, request: ActivationRequest) -> dict[str, A
     prove(service, version)
     gate.check(version, mode=service.settings.activation_gate, force=request.force)
     change = _Change(version.strategy, request.actor, "activate", request.reason, request.force)
-    answer = service.database.write(_activate, version, change, service.clock)
+    answer = service.database.write(_activate, version, change, service)
     logger.info("Model activated: %s (strategy %s)", version.version_id, version.strategy)
     return answer
 
@@ -80,11 +80,16 @@ def deactivate(service: VersionService, strategy: str, actor: str, reason: str |
     return service.database.write(_deactivate, _Change(strategy, actor, "deactivate", reason), service.clock)
 
 
-def _activate(session: Session, proved: AIModelVersion, change: _Change, clock: Clock) -> dict[str, Any]:
-    version = lock_and_recheck(session, proved)
+def _activate(session: Session, proved: AIModelVersion, change: _Change, service: VersionService) -> dict[str, Any]:
+    version, clock = lock_and_recheck(session, proved), service.clock
     history = _history(session, version.strategy)
     if version.is_active:
-        return _answer(version, _version_before(history, version.version_id), change)
+        replaced = history[1].version_id if len(history) > 1 else None
+        unmet = gate.never_met(version, replaced)
+        return _answer(version, _version_before(history, version.version_id), change, unmet)
+    # Under the lock: another version may have been activated since the file was proved.
+    unmet = gate.never_met(version, _active_id(session, version.strategy))
+    gate.check(version, mode=service.settings.activation_gate, force=change.force, unmet=unmet)
     previous = _switch(session, change.strategy, version, clock)
     session.add(
         Activation(
@@ -96,7 +101,7 @@ def _activate(session: Session, proved: AIModelVersion, change: _Change, clock: 
         )
     )
     _log_change(session, change, version, previous, clock)
-    return _answer(version, previous, change)
+    return _answer(version, previous, change, unmet)
 
 
 def _roll_back(session: Session, proved: AIModelVersion, change: _Change, service: VersionService) -> dict[str, Any]:
@@ -209,7 +214,7 @@ def _log_change(
     news.version_changed(session, change.action, change.strategy, told, clock())
 
 
-def _answer(version: AIModelVersion, previous: str | None, change: _Change) -> dict[str, Any]:
+def _answer(version: AIModelVersion, previous: str | None, change: _Change, unmet: str | None = None) -> dict[str, Any]:
     return {
         "status": "success",
         "activated_version": version.version_id,
@@ -218,7 +223,7 @@ def _answer(version: AIModelVersion, previous: str | None, change: _Change) -> d
         "train_accuracy": version.train_accuracy,
         "validation_accuracy": version.validation_accuracy,
         "message": "Model activated. The next decision is made by it.",
-        "warning": gate.warning(version),
+        "warning": gate.warning(version, unmet),
         "strategy": change.strategy,
     }
 

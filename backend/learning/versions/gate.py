@@ -16,25 +16,40 @@ MEANING = {
 }
 
 
-def check(version: AIModelVersion, *, mode: str, force: bool) -> None:
-    """409 ``not_recommended`` where the verdict, or in strict mode anything less than a recommendation, forbids."""
-    refused = version.verdict in NEVER_BY_ITSELF or (mode == "strict" and not version.recommended)
+def never_met(version: AIModelVersion, active: str | None) -> str | None:
+    """The active version, where this one was not compared with it: what was recommended before counts no longer."""
+    champion = (version.report.get("comparison") or {}).get("champion")
+    return None if active in (None, version.version_id, champion) else active
+
+
+def check(version: AIModelVersion, *, mode: str, force: bool, unmet: str | None = None) -> None:
+    """409 ``not_recommended`` where the verdict, or in strict mode anything less than a recommendation, forbids.
+
+    ``unmet`` is the active version that it was never compared with: no recommendation holds over that one.
+    """
+    recommended = version.recommended and unmet is None
+    refused = version.verdict in NEVER_BY_ITSELF or (mode == "strict" and not recommended)
     if refused and not force:
+        reasons = version.report.get("recommendation_reasons")
+        lacking = f"it was never compared with {unmet}, which decides now"
+        said = lacking + "." if version.recommended and unmet else _meaning(version)
         raise ConflictError(
-            f"{version.version_id} is not recommended: {_meaning(version)} Retrain,"
+            f"{version.version_id} is not recommended: {said} Retrain,"
             " or activate it all the same with ?force=true&reason=...",
             reason="not_recommended",
             verdict=version.verdict,
-            recommendation_reasons=version.report.get("recommendation_reasons"),
+            recommendation_reasons=[*(reasons or ()), lacking] if unmet else reasons,
         )
 
 
-def warning(version: AIModelVersion) -> str | None:
-    """What is not known about a version that nobody recommends."""
+def warning(version: AIModelVersion, unmet: str | None = None) -> str | None:
+    """What is not known about a version that nobody recommends, or not over the one that it replaces, ``unmet``."""
+    lacking = f"never compared with {unmet}, which it replaces."
     if version.recommended:
-        return None
+        return f"Not recommended: it was {lacking}" if unmet else None
     sentence = version.report.get("sentence") or ""
-    return f"Not recommended (verdict {version.verdict}). {_meaning(version)} {sentence}".strip()
+    said = f"Not recommended (verdict {version.verdict}). {_meaning(version)} {sentence}".strip()
+    return f"{said} It was {lacking}" if unmet else said
 
 
 def _meaning(version: AIModelVersion) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
 
 from backend.database import Database
 from backend.errors import ConflictError, InvalidInputError, NotFoundError, QuantumTraderError
@@ -143,6 +144,92 @@ def test_in_strict_mode_only_recommended_versions_activate_without_force(house: 
 
     assert refused.reason == "not_recommended"
     assert turn_on(house, first)["status"] == "success"
+
+
+def compared_with(house: House, version_id: str, champion: str | None) -> None:
+    """Recommended, as things were at its training."""
+    judge(house, version_id, "evidence", recommended=True)
+
+    def change(session: Session) -> None:
+        version = session.scalars(select(AIModelVersion).where(AIModelVersion.version_id == version_id)).one()
+        version.report = {**version.report, "comparison": champion and {"champion": champion}}
+
+    house.database.write(change)
+
+
+@pytest.mark.parametrize("met", [None, 2], ids=["nothing was active", "another was active"])
+def test_a_recommendation_does_not_hold_over_an_active_version_that_it_never_met(
+    house: House, trained: Train, met: int | None
+) -> None:
+    versions = trained(3)
+    champion, newer, _ = versions
+    turn_on(house, champion)
+    compared_with(house, newer, met and versions[met])
+    house.settings = replace(house.settings, activation_gate="strict")
+
+    refused = refusal(lambda: turn_on(house, newer))
+
+    assert (refused.status_code, refused.reason) == (409, "not_recommended")
+    assert f"never compared with {champion}, which decides now" in refused.message
+    assert champion in refused.extra["recommendation_reasons"][-1]
+    assert active(house) == [champion]
+    forced = turn_on(house, newer, force=True, reason="to see")
+    assert forced["warning"] == f"Not recommended: it was never compared with {champion}, which it replaces."
+    assert turn_on(house, newer)["warning"] == forced["warning"], "the active version again"
+
+
+def test_in_warn_mode_it_activates_and_the_warning_says_what_it_never_met(house: House, trained: Train) -> None:
+    champion, newer, poor = trained(3)
+    turn_on(house, champion)
+    compared_with(house, newer, None)
+
+    warning = turn_on(house, newer)["warning"]
+
+    assert f"never compared with {champion}, which it replaces" in warning
+    judge(house, poor, "no_evidence")
+    both = turn_on(house, poor)["warning"]
+    assert "better than a coin" in both
+    assert f"never compared with {newer}, which it replaces" in both
+
+
+def test_a_recommendation_holds_over_the_version_it_was_compared_with_and_over_none(
+    house: House, trained: Train
+) -> None:
+    champion, newer = trained(2)
+    turn_on(house, champion)
+    compared_with(house, newer, champion)
+    house.settings = replace(house.settings, activation_gate="strict")
+
+    assert turn_on(house, newer)["warning"] is None
+    deactivate(house.versions, "bot", "ada")
+    assert turn_on(house, newer)["warning"] is None
+    assert turn_on(house, newer)["warning"] is None
+
+
+class Overtaken(Database):
+    """Another person is faster by a moment."""
+
+    first: Callable[[], object] | None = None
+
+    def write(self, use_case: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.first is not None:
+            self.first, first = None, self.first
+            first()
+        return super().write(use_case, *args, **kwargs)
+
+
+def test_one_that_was_activated_while_the_file_was_proved_counts_too(house: House, trained: Train) -> None:
+    champion, newer = trained(2)
+    compared_with(house, newer, None)
+    database = Overtaken(house.database.url)
+    database.first = lambda: turn_on(house, champion)
+    strict = replace(house.versions, database=database, settings=replace(house.settings, activation_gate="strict"))
+
+    refused = refusal(lambda: activate(strict, ActivationRequest(newer, "bea")))
+
+    database.close()
+    assert f"never compared with {champion}" in refused.message
+    assert active(house) == [champion]
 
 
 def test_an_unknown_version_is_404_with_the_nearest(house: House, trained: Train) -> None:
