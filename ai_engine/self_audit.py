@@ -179,11 +179,16 @@ def _judgement(number: int, trained: Trained | Refused) -> Judgement:
 
 
 def result(task: Task, judgements: Sequence[Judgement]) -> dict[str, Any]:
-    """Return what the judgements amount to, JSON-safe: rates are fractions, null where nothing was judged."""
+    """Return what the judgements amount to, JSON-safe: rates are fractions, null where nothing was judged.
+
+    Where no world had enough data for a verdict, none could have been approved: no rate is known, and whether the audit
+    holds neither, unless the placebos' accuracy alone already gives a leak away.
+    """
     ordered = sorted(judgements, key=lambda one: one.number)
     placebos = [one for one in ordered if task.accuracy_of(one.number) is None]
     false = [one.verdict in APPROVED for one in placebos]
     worth = _independent(task)
+    judged = sum(one.verdict not in UNJUDGED and one.accuracy is not None for one in ordered)
     found = {
         "placebos": len(placebos),
         "independent_placebos": worth,
@@ -193,7 +198,7 @@ def result(task: Task, judgements: Sequence[Judgement]) -> dict[str, Any]:
         "planted": [_detected(task, ordered, accuracy) for accuracy in ACCURACIES],
         "placebo_accuracy": _mean_accuracy(task, placebos, worth),
         "verdicts": dict(sorted(Counter(one.verdict for one in placebos).items())),
-        "judged": sum(one.verdict not in UNJUDGED and one.accuracy is not None for one in ordered),
+        "judged": judged,
         "rows": len(task.ground.rows),
         "rows_available": task.rows_available,
         "window_rows": _overlap(task.ground.rows),
@@ -201,7 +206,20 @@ def result(task: Task, judgements: Sequence[Judgement]) -> dict[str, Any]:
         "seed": task.seed,
     }
     faults = _faults(found)
-    return found | {"holds": not faults, "faults": faults, "sentence": _sentence(found, faults)}
+    if not judged:
+        found |= _unknown(found, faults)
+    holds = not faults if judged or faults else None
+    return found | {"holds": holds, "faults": faults, "sentence": _sentence(found, faults)}
+
+
+def _unknown(found: Mapping[str, Any], faults: Sequence[str]) -> dict[str, Any]:
+    """What cannot be said where no world could be judged; the accuracy that gave a leak away stays."""
+    return {
+        "false_approval_rate": None,
+        "false_approval_ci95": None,
+        "planted": [one | {"detection_rate": None, "ci95": None} for one in found["planted"]],
+        "placebo_accuracy": found["placebo_accuracy"] if faults else None,
+    }
 
 
 def _detected(task: Task, judgements: Sequence[Judgement], accuracy: float) -> dict[str, Any]:
@@ -273,9 +291,14 @@ def _faults(found: Mapping[str, Any]) -> list[str]:
 def _sentence(found: Mapping[str, Any], faults: Sequence[str]) -> str:
     worlds = f"{found['placebos']} worlds without skill, made of {found['rows']} of this installation's own rows"
     if not found["judged"] and not faults:
-        return f"Nothing could have been approved: of {worlds}, none had enough data to be judged."
-    low, high = found["false_approval_ci95"]
-    rate = f"{found['false_approval_rate']:.1%} were called evidence (95 %: {low:.1%} to {high:.1%})"
+        return (
+            f"Nothing could be judged: of {worlds}, none had enough data for a verdict, so how often one is wrong here"
+            " is not known."
+        )
+    rate = "none had enough data for a verdict"
+    if found["judged"]:
+        low, high = found["false_approval_ci95"]
+        rate = f"{found['false_approval_rate']:.1%} were called evidence (95 %: {low:.1%} to {high:.1%})"
     powers = [
         f"a true {one['accuracy']:.0%} model is found in {one['detection_rate']:.0%}"
         for one in found["planted"]

@@ -98,6 +98,8 @@ def audit(claims: Claims, one: Given, placebos: int, planted: int) -> None:
     auditor, begun = SubprocessAuditor(), time.monotonic()
     judged, _ = auditor(task, lambda _stage, _share: None)
     took, found = time.monotonic() - begun, result(task, judged)
+    if not found["judged"]:
+        raise RuntimeError(f"{name}: {found['sentence']}")
     claims.at_most(f"{name}: lower end of the false approvals", found["false_approval_ci95"][0], 0.05)
     claims.at_most(f"{name}: accuracy above chance, standard errors", found["placebo_accuracy"]["standard_errors"], 3.0)
     claims.told("", found["sentence"])

@@ -10,6 +10,12 @@ from backend.cli.output import JsonOption, StrategyOption, answer, cell, percent
 from backend.learning.evidence.self_audit import FEWEST, MOST, PLACEBOS, PLANTED
 from backend.learning.evidence.self_audit import self_audit as audit
 
+HOLDS = {
+    True: "yes",
+    False: "NO: activate nothing, and read what the manual says of it",
+    None: "not known: nothing could be judged",
+}
+
 
 def self_audit(
     strategy: StrategyOption = None,
@@ -43,23 +49,29 @@ def _show(told: Mapping[str, Any]) -> None:
         return
     say(told["sentence"])
     print()
-    seen = told["placebo_accuracy"]
     print_facts(
         {
-            "holds": "yes" if told["holds"] else "NO: activate nothing, and read what the manual says of it",
-            "without skill": f"{told['false_approvals']} of {told['placebos']} called evidence,"
-            f" {_share(told['false_approval_rate'], told['false_approval_ci95'])}; at most 5 % is promised",
-            "their accuracy": f"{_share(seen['mean'], seen['ci95'])}; chance gives {percent(seen['baseline'])}",
-            **{
-                f"true {one['accuracy']:.0%}": f"{one['detected']} of {one['worlds']} found,"
-                f" {_share(one['detection_rate'], one['ci95'])}"
-                for one in told["planted"]
-            },
+            "holds": HOLDS[told["holds"]],
+            **(_rates(told) if told["judged"] else {}),
             "verdicts": ", ".join(f"{count} {word}" for word, count in told["verdicts"].items()),
             "made of": f"the newest {told['rows']:,} of {told['rows_available']:,} usable rows, {_kind(told['kind'])}",
             "audited": f"recipe {told['recipe_version']}, seed {told['seed']}",
         }
     )
+
+
+def _rates(told: Mapping[str, Any]) -> dict[str, str]:
+    seen = told["placebo_accuracy"]
+    return {
+        "without skill": f"{told['false_approvals']} of {told['placebos']} called evidence,"
+        f" {_share(told['false_approval_rate'], told['false_approval_ci95'])}; at most 5 % is promised",
+        "their accuracy": f"{_share(seen['mean'], seen['ci95'])}; chance gives {percent(seen['baseline'])}",
+        **{
+            f"true {one['accuracy']:.0%}": f"{one['detected']} of {one['worlds']} found,"
+            f" {_share(one['detection_rate'], one['ci95'])}"
+            for one in told["planted"]
+        },
+    }
 
 
 def _share(value: float | None, interval: list[float] | None) -> str:

@@ -165,16 +165,34 @@ def test_turned_worlds_that_are_nearly_one_do_not_count_as_many(small: Ground) -
     assert found["false_approval_ci95"][1] > 0.5
 
 
-def test_data_too_small_for_any_verdict_says_that_nothing_could_have_been_approved(small: Ground) -> None:
+@pytest.mark.parametrize("accuracy", [None, 0.5])
+def test_where_no_world_could_be_judged_every_rate_and_whether_it_holds_are_unknown(
+    small: Ground, accuracy: float | None
+) -> None:
     audit = task(small)
-    silent = [Judgement(number, "insufficient_data", None, None) for number in audit.worlds]
+    silent = [Judgement(number, "insufficient_data", accuracy, accuracy) for number in audit.worlds]
 
     found = result(audit, silent)
 
-    assert found["judged"] == 0
-    assert found["holds"]
-    assert found["placebo_accuracy"] == {"mean": None, "ci95": None, "baseline": None, "standard_errors": None}
-    assert found["sentence"].startswith("Nothing could have been approved")
+    assert (found["judged"], found["false_approvals"], found["faults"]) == (0, 0, [])
+    assert found["holds"] is None
+    for name in ("false_approval_rate", "false_approval_ci95", "placebo_accuracy"):
+        assert found[name] is None
+    assert [(one["detection_rate"], one["ci95"]) for one in found["planted"]] == [(None, None), (None, None)]
+    assert found["sentence"].startswith("Nothing could be judged: of 100 worlds without skill")
+
+
+def test_a_leak_that_the_accuracy_alone_gives_away_is_a_fault_also_where_no_world_could_be_judged(
+    small: Ground,
+) -> None:
+    audit = task(small)
+
+    found = result(audit, said(audit, dict.fromkeys(audit.worlds, "insufficient_data"), accuracy=0.6))
+
+    assert (found["judged"], found["holds"], found["faults"]) == (0, False, ["placebo_accuracy"])
+    assert (found["false_approval_rate"], found["false_approval_ci95"]) == (None, None)
+    assert found["placebo_accuracy"]["mean"] > 0.58
+    assert found["sentence"].startswith("The verdicts of this installation are not to be trusted")
 
 
 def test_a_refusal_of_the_pipeline_is_a_verdict_like_any_other(small: Ground) -> None:
@@ -238,8 +256,8 @@ def test_a_pipeline_whose_purge_is_off_does_not_hold_and_the_one_whose_purge_is_
     purged = result(audit, judge(audit, audit.worlds))
     leaking = result(audit, judge(audit, audit.worlds, train=mutated))
 
-    assert purged["holds"], purged["sentence"]
-    assert not leaking["holds"]
+    assert purged["faults"] == [], purged["sentence"]
+    assert leaking["holds"] is False
     assert leaking["faults"] == ["placebo_accuracy"]
     assert leaking["placebo_accuracy"]["mean"] > 0.57
     assert "where chance gives 50.0%" in leaking["sentence"]

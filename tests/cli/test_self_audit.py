@@ -23,6 +23,7 @@ HELD: dict[str, Any] = {
     ],
     "placebo_accuracy": {"mean": 0.501, "ci95": [0.492, 0.51], "baseline": 0.5, "standard_errors": 0.2},
     "verdicts": {"evidence": 2, "no_evidence": 98},
+    "judged": 140,
     "holds": True,
     "sentence": "Of 100 worlds, 2.0% were called evidence.",
     "rows": 600,
@@ -48,6 +49,17 @@ def test_one_that_does_not_hold_says_so_first(capsys: pytest.CaptureFixture[str]
     _show({**HELD, "holds": False})
 
     assert "NO: activate nothing" in capsys.readouterr().out
+
+
+def test_one_that_could_judge_nothing_says_so_and_shows_no_rate(capsys: pytest.CaptureFixture[str]) -> None:
+    unknown = {"holds": None, "false_approval_rate": None, "false_approval_ci95": None, "placebo_accuracy": None}
+    _show({**HELD, **unknown, "judged": 0, "verdicts": {"insufficient_data": 100}})
+
+    told = capsys.readouterr().out
+    assert "not known: nothing could be judged" in told
+    assert "100 insufficient_data" in told
+    assert "called evidence," not in told
+    assert "found" not in told
 
 
 def test_too_few_outcomes_are_said_with_their_numbers(migrated: Any, tmp_path: Path) -> None:

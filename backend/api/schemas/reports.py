@@ -86,13 +86,15 @@ class SelfAuditNote(Answer):
     finished_at: Time | None = Field(description="When it ended, UTC.")
     placebos: int = Field(description="Worlds without a signal.")
     false_approvals: int = Field(description="Those that were called evidence.")
-    false_approval_rate: float = Field(description="Their share.")
-    false_approval_ci95: list[float] = Field(description="[low, high] of it at 95 %.")
+    false_approval_rate: float | None = Field(description="Their share; null where no world could be judged.")
+    false_approval_ci95: list[float] | None = Field(description="[low, high] of it at 95 %; null where that is.")
     planted: list[dict[str, Any]] = Field(description="How often a known signal was found, as in `GET /ai/self-audit`.")
-    placebo_accuracy: dict[str, Any] = Field(description="The mean accuracy of the placebos, beside what chance gives.")
+    placebo_accuracy: dict[str, Any] | None = Field(
+        description="The mean accuracy of the placebos, beside what chance gives; null where no world could be judged."
+    )
     rows: int = Field(description="Rows each world was made of.")
     kind: Literal["candles", "rotated"] = Field(description="How the signal was taken out.")
-    holds: bool = Field(description="Whether the audit held.")
+    holds: bool | None = Field(description="Whether the audit held; null: nothing could be judged.")
     sentence: str = Field(description="What a verdict is worth here, in one plain sentence.")
 
 

@@ -15,8 +15,10 @@ class PlantedOut(Answer):
     accuracy: float = Field(description="How often the planted signal is right, from 0 to 1.")
     worlds: int = Field(description="Worlds it was planted into.")
     detected: int = Field(description="Those whose verdict was `evidence` or `strong_evidence`.")
-    detection_rate: float | None = Field(description="Their share; null without a world.")
-    ci95: list[float] | None = Field(description="[low, high] of it at 95 % (Wilson).")
+    detection_rate: float | None = Field(
+        description="Their share; null without a world, or where none could be judged."
+    )
+    ci95: list[float] | None = Field(description="[low, high] of it at 95 % (Wilson); null where that is.")
 
 
 class PlaceboAccuracy(Answer):
@@ -41,15 +43,22 @@ class SelfAuditResult(Answer):
         description="How many of them stand for themselves; the interval of the rate rests on that number."
     )
     false_approvals: int = Field(description="Placebos with the verdict `evidence` or `strong_evidence`.")
-    false_approval_rate: float = Field(description="Their share; at most 0.05 is promised.")
-    false_approval_ci95: list[float] = Field(description="[low, high] of it at 95 % (Wilson).")
+    false_approval_rate: float | None = Field(
+        description="Their share; at most 0.05 is promised. Null where no world could be judged."
+    )
+    false_approval_ci95: list[float] | None = Field(
+        description="[low, high] of it at 95 % (Wilson); null where that is."
+    )
     planted: list[PlantedOut] = Field(description="How often a known signal is found, by its accuracy.")
-    placebo_accuracy: PlaceboAccuracy = Field(description="The mean accuracy of the placebos.")
+    placebo_accuracy: PlaceboAccuracy | None = Field(
+        description="The mean accuracy of the placebos; null where no world could be judged, unless it alone gives a"
+        " leak away."
+    )
     verdicts: dict[str, int] = Field(description="Placebos by verdict.")
-    judged: int = Field(description="Worlds with enough data for any verdict; 0: nothing could have been approved.")
-    holds: bool = Field(
+    judged: int = Field(description="Worlds with enough data for any verdict; 0: nothing could be judged.")
+    holds: bool | None = Field(
         description="False where the false approvals lie above 5 % beyond chance, or the placebos' accuracy above the"
-        " baseline."
+        " baseline; null: nothing could be judged."
     )
     faults: list[Literal["false_approvals", "placebo_accuracy"]] = Field(description="Which of the two; empty: none.")
     sentence: str = Field(description="All of it in one plain sentence.")
@@ -129,9 +138,9 @@ class SelfAuditLine(Answer):
     started_at: Time | None = Field(description="When it began, UTC.")
     finished_at: Time | None = Field(description="When it ended, UTC.")
     placebos: int | None = Field(description="Worlds without a signal.")
-    false_approval_rate: float | None = Field(description="The share of them called evidence.")
+    false_approval_rate: float | None = Field(description="The share of them called evidence; null as `holds`.")
     false_approval_ci95: list[float] | None = Field(description="[low, high] of it at 95 %.")
-    holds: bool | None = Field(description="Whether it held.")
+    holds: bool | None = Field(description="Whether it held; null: no result, or nothing could be judged.")
 
 
 class SelfAuditOut(Answer):

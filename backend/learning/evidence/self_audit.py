@@ -175,9 +175,10 @@ def _finish(session: Session, run_id: str, strategy: str, now: datetime, answer:
     runs.finish(session, run_id, now, answer["status"], answer)
     if answer["status"] != "success":
         return
+    if answer["holds"] is None:  # nothing could be judged: nothing says that what was wrong is mended
+        return
     if answer["holds"]:
-        if answer["judged"]:  # where nothing could be judged, nothing says that what was wrong is mended
-            close_alarm(session, Code.SELF_AUDIT_FAILED, strategy, at=now)
+        close_alarm(session, Code.SELF_AUDIT_FAILED, strategy, at=now)
         return
     said = ("false_approval_rate", "false_approval_ci95", "placebo_accuracy", "placebos", "faults")
     raise_alarm(

@@ -41,8 +41,12 @@ def in_report(session: Session, strategy: str) -> dict[str, Any] | None:
 
 
 def _sentence(result: dict[str, Any]) -> str:
+    distrust = "The self-audit does not hold, so verdicts are not to be trusted."
     if not result["judged"]:
-        return "When it was last audited, this installation had too little data to give any model a verdict."
+        little = (
+            "When it was last audited, nothing could be judged: this installation had too little data for a verdict."
+        )
+        return f"{distrust} {little}" if result["faults"] else little
     low, high = result["false_approval_ci95"]
     powers = [
         f"a true {one['accuracy']:.0%} model is found in {one['detection_rate']:.0%}"
@@ -53,4 +57,4 @@ def _sentence(result: dict[str, Any]) -> str:
         f"On {result['rows']} rows of this installation's own data a model without skill is called evidence in"
         f" {result['false_approval_rate']:.1%} (95 %: {low:.1%} to {high:.1%}); {' and '.join(powers)}."
     )
-    return said if result["holds"] else f"The self-audit does not hold, so verdicts are not to be trusted. {said}"
+    return said if result["holds"] else f"{distrust} {said}"

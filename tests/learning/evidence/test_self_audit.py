@@ -14,6 +14,8 @@ import pytest
 
 from ai_engine import self_audit as engine
 from ai_engine.self_audit import Judgement, Task
+from backend.api.schemas.reports import SelfAuditNote
+from backend.api.schemas.self_audit import SelfAuditSuccess
 from backend.database import Database
 from backend.learning.evidence.auditor import InProcessAuditor, SubprocessAuditor
 from backend.learning.evidence.self_audit import AuditService, self_audit, start_self_audit
@@ -102,7 +104,7 @@ def test_the_real_pipeline_in_real_children_says_what_it_says_here(house: House)
 
     assert there["status"] == "success", there
     assert sum(there["verdicts"].values()) == 10
-    assert there["placebo_accuracy"]["mean"] is not None
+    assert (there["judged"], there["holds"], there["placebo_accuracy"]) == (0, None, None)
     assert {**there, "run_id": ""} == {**here, "run_id": ""}
 
 
@@ -209,6 +211,20 @@ def test_an_audit_that_does_not_hold_raises_an_alarm_which_the_next_one_that_hol
     self_audit(service(house), **FEW)
 
     assert house.rows(Alarm)[0].closed_at is not None
+
+
+def test_a_report_after_an_audit_that_could_judge_nothing_knows_no_rate(house: House) -> None:
+    answer = self_audit(service(house, SayingAuditor("insufficient_data", of_all=True)), **FEW)
+    house.train()
+
+    assert SelfAuditSuccess.model_validate(answer).holds is None
+    assert house.rows(Alarm) == []
+    assert state(house)["history"][0]["holds"] is None
+    note = house.rows(AIModelVersion)[-1].report["self_audit"]
+    unknown = ("holds", "false_approval_rate", "false_approval_ci95", "placebo_accuracy")
+    assert [note[name] for name in unknown] == [None] * 4
+    assert "nothing could be judged" in note["sentence"]
+    assert SelfAuditNote.model_validate(note).holds is None
 
 
 def test_an_audit_that_could_judge_nothing_closes_no_alarm(house: House) -> None:
