@@ -57,7 +57,7 @@ class ForecastCounts(Answer):
     correct: int = Field(description="Judged, and the direction was right.")
 
 
-class TradeCounts(Answer):
+class LiveTradeCounts(Answer):
     """closed = won + lost + even."""
 
     open: int = Field(description="Entered and not left yet.")
@@ -141,7 +141,7 @@ class LiveMetrics(Fared):
     total_trades: int = Field(description="Closed trades among them.")
     total_pnl: float = Field(description="What those earned, in quote currency: `pnl.net`.")
     forecasts: ForecastCounts = Field(description="What became of each decision.")
-    trades: TradeCounts = Field(description="What became of each trade.")
+    trades: LiveTradeCounts = Field(description="What became of each trade.")
     pnl: ProfitAndLoss = Field(description="What the closed trades earned.")
     by_symbol: dict[str, LivePart] = Field(description="The same decisions by symbol; the parts add up.")
     by_side: BySide = Field(description="The same decisions by side; the parts add up.")
