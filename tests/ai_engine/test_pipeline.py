@@ -221,6 +221,7 @@ def test_who_only_shorts_a_falling_market_learns_the_markets_direction(draw_rows
     assert direction_on(result, fresh) >= 0.65
 
 
+@pytest.mark.slow
 def test_on_a_random_walk_with_overlapping_windows_nothing_is_found(draw_rows: Draw, world: Draw) -> None:
     """Persistent features and windows of four candles: a random split shows 0.8 here, and no confidence is earned."""
     accuracies, confidences = [], []
@@ -237,6 +238,7 @@ def test_on_a_random_walk_with_overlapping_windows_nothing_is_found(draw_rows: D
     assert np.mean(confidences) <= 0.55
 
 
+@pytest.mark.slow
 def test_on_independent_noise_the_mean_accuracy_is_that_of_a_coin(draw_rows: Draw, world: Draw) -> None:
     results = [trained(draw_rows(world(rows=312, seed=seed))).report for seed in range(60)]
 

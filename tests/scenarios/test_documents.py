@@ -109,6 +109,7 @@ def test_powershells_five_calls_are_the_same_as_bashs() -> None:
     assert calls(fenced("powershell")[0]) == calls(fenced("bash")[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in manuals.names() if manuals.page(name).marked("run")])
 def test_the_blocks_of_a_manual_run_in_their_order(name: str, service: Service, version_id: str) -> None:
     for block in manuals.page(name).marked("run"):
