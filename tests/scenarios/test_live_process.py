@@ -29,8 +29,11 @@ SETTINGS = {"QT_MARKET": "binance", "QT_TIMEFRAME": "1s", "QT_EXPLORATION_RATE":
 PATIENCE_SECONDS = 90.0
 
 
-class StoppableClock:
-    """The real time, which stands still whenever a test says so."""
+class PatientClock:
+    """The real time, which can stand still until somebody asks for it.
+
+    To those who ask it never stands still and is never set back: a service that measured it may count on it.
+    """
 
     def __init__(self) -> None:
         self._behind = timedelta(0)
@@ -39,28 +42,25 @@ class StoppableClock:
 
     def __call__(self) -> datetime:
         with self._lock:
-            return (self._stopped_at or utc_now()) - self._behind
-
-    def stop(self) -> None:
-        """Stand still."""
-        with self._lock:
-            self._stopped_at = utc_now()
-
-    def go_on(self) -> None:
-        """Go on from there."""
-        with self._lock:
+            now = utc_now()
             if self._stopped_at is not None:
-                self._behind += utc_now() - self._stopped_at
-            self._stopped_at = None
+                self._behind += now - self._stopped_at
+                self._stopped_at = None
+            return now - self._behind
+
+    def wait_for_a_question(self) -> None:
+        """Stand still from now until the next question."""
+        with self._lock:
+            self._stopped_at = self._stopped_at or utc_now()
 
 
 @pytest.fixture
-def clock() -> StoppableClock:
-    return StoppableClock()
+def clock() -> PatientClock:
+    return PatientClock()
 
 
 @pytest.fixture
-def exchange(clock: StoppableClock) -> Iterator[LocalExchange]:
+def exchange(clock: PatientClock) -> Iterator[LocalExchange]:
     with LocalExchange(SYMBOLS, seed=5, clock=clock) as exchange:
         yield exchange
 
@@ -142,7 +142,7 @@ def lived(database: Database, decisions: int, *, trades: int) -> bool:
 
 @pytest.mark.slow
 def test_a_service_that_is_killed_twice_leaves_what_an_undisturbed_one_leaves(
-    tmp_path: Path, exchange: LocalExchange, clock: StoppableClock
+    tmp_path: Path, exchange: LocalExchange, clock: PatientClock
 ) -> None:
     folder = tmp_path / "killed"
     database = Database(f"sqlite:///{folder / 'quantum_trader.db'}")
@@ -150,11 +150,10 @@ def test_a_service_that_is_killed_twice_leaves_what_an_undisturbed_one_leaves(
     for life in range(3):
         with serving(folder, exchange) as service:
             service.announced()
-            clock.go_on()
             eventually(partial(lived, database, decided + 5 * len(SYMBOLS), trades=life), service)
-            clock.stop()  # nobody is too late to trade only because a process takes seconds to start
             time.sleep(0.03 * life)
             service.kill()
+            clock.wait_for_a_question()  # nobody is too late to trade only because a process takes seconds to start
         decided = count(database, "ai_training_samples")
     span = rows(database, "select min(timestamp), max(timestamp) from ai_training_samples")[0]
     first, last = moment(span[0]), moment(span[1])
