@@ -90,7 +90,7 @@ class Project:
                 hidden = name.startswith(".") and name not in (".ci", ".github")
                 if not (hidden or name.endswith(".egg-info") or name in NOT_OURS - {"models"} or _artifacts(path)):
                     yield from self._files(path)
-            elif name != ".env" and not name.endswith((".db", ".db-wal", ".db-shm", ".pyc")):
+            elif name not in (".env", ".git") and not name.endswith((".db", ".db-wal", ".db-shm", ".pyc")):
                 yield path
 
 
