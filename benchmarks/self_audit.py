@@ -14,11 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ai_engine.audit_ground import MOST_ROWS, ground_of
+from ai_engine.audit_result import result
 from ai_engine.candles import Candles
 from ai_engine.dataset import Rows, build
 from ai_engine.features.catalogue import FEATURE_NAMES, WINDOW
 from ai_engine.pipeline import TrainingContext
-from ai_engine.self_audit import MOST_ROWS, Task, ground_of, result
+from ai_engine.self_audit import Task
 from backend.learning.evidence.auditor import SubprocessAuditor
 from backend.learning.evidence.self_audit import SEED
 from backend.market.simulated import SimulatedMarket

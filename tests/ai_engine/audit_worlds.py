@@ -2,12 +2,13 @@
 
 import numpy as np
 
+from ai_engine.audit_ground import ground_of
 from ai_engine.candles import Candles
 from ai_engine.dataset import Dataset, Rows, build
 from ai_engine.features.catalogue import FEATURE_NAMES, WINDOW
 from ai_engine.pipeline import TrainingContext
 from ai_engine.placebo import Ground
-from ai_engine.self_audit import ground_of
+from ai_engine.self_audit import Task
 
 CANDLE = 300_000
 
@@ -64,3 +65,8 @@ def ground(rounds: int, stride: int, horizon: int, symbols: int = 2, momentum: f
     """What worlds are made of, all rows used."""
     dataset, series = decided(rounds, stride, horizon, symbols, momentum)
     return ground_of(dataset, series, horizon_ms=horizon * CANDLE, most=len(dataset))
+
+
+def task(made: Ground, *, placebos: int = 100, planted: int = 40, horizon: int = 6) -> Task:
+    """An audit of these worlds, by default as many as the service asks for."""
+    return Task(made, context(horizon), len(made.rows), placebos, planted, seed=7)

@@ -11,9 +11,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ai_engine import pipeline
-from ai_engine import self_audit as engine
+from ai_engine.audit_ground import ground_of
+from ai_engine.audit_result import result
 from ai_engine.pipeline import Refused
 from ai_engine.recipes import RECIPE_VERSION
+from ai_engine.self_audit import Task
 from backend.clock import Clock, iso
 from backend.database import Database
 from backend.learning.decisions.strategies import get_strategy
@@ -131,8 +133,8 @@ def _audit(service: AuditService, options: AuditOptions, progress: Progress) -> 
     if isinstance(prepared, Refused):
         return {"status": "error", "reason": prepared.reason, **prepared.detail}
     horizon_ms = reading.context.horizon_candles * reading.context.timeframe_ms
-    task = engine.Task(
-        ground=engine.ground_of(prepared, reading.candles, horizon_ms=horizon_ms),
+    task = Task(
+        ground=ground_of(prepared, reading.candles, horizon_ms=horizon_ms),
         context=reading.context,
         rows_available=len(prepared),
         placebos=options.get("placebos", PLACEBOS),
@@ -142,7 +144,7 @@ def _audit(service: AuditService, options: AuditOptions, progress: Progress) -> 
     judged, libraries = service.auditor(task, progress)
     return {
         "status": "success",
-        **engine.result(task, judged),
+        **result(task, judged),
         "recipe_version": RECIPE_VERSION,
         "libraries": libraries,
         "known_outcomes": reading.known_outcomes,

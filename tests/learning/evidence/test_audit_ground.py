@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy.orm import Session
 
 from ai_engine import pipeline
+from ai_engine.audit_ground import ground_of
 from ai_engine.dataset import Dataset
 from ai_engine.placebo import placebo, recomputed
-from ai_engine.self_audit import ground_of
 from backend.learning.decisions.strategies import find_strategy
 from backend.learning.evidence.audit_ground import Reading, read_ground
 from backend.settings import Settings

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ai_engine import self_audit as engine
+from ai_engine.audit_ground import MOST_ROWS
 from ai_engine.self_audit import Judgement, Task
 from backend.api.schemas.reports import SelfAuditNote
 from backend.api.schemas.self_audit import SelfAuditSuccess
@@ -383,10 +383,10 @@ def test_a_slot_lost_with_its_process_is_taken_over_once(house: House) -> None:
 
 
 def test_many_rows_are_capped_and_the_answer_says_so(house: House) -> None:
-    house.plant(Planted(first=120, count=engine.MOST_ROWS))
+    house.plant(Planted(first=120, count=MOST_ROWS))
     auditor = SayingAuditor()
 
     answer = self_audit(service(house, auditor), **FEW)
 
-    assert (answer["rows"], answer["rows_available"]) == (engine.MOST_ROWS, engine.MOST_ROWS + 120)
+    assert (answer["rows"], answer["rows_available"]) == (MOST_ROWS, MOST_ROWS + 120)
     assert auditor.tasks[0].ground.rows.times.max() == replace(auditor.tasks[0].ground.rows).times[-1]
