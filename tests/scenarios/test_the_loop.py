@@ -12,7 +12,6 @@ import pytest
 from sqlalchemy import select
 
 from backend.database import Database
-from backend.learning.evidence.live_metrics import recompute
 from backend.learning.versions.activation import ActivationRequest, VersionService, activate, rollback
 from backend.learning.versions.retrain import RetrainService, retrain
 from backend.learning.versions.serving import Serving
@@ -23,6 +22,7 @@ from backend.models import AIModelVersion, AITrainingSample, TradeLog
 from backend.settings import Settings, load_settings
 from backend.trading.context import TraderContext
 from backend.trading.round import RoundResult, Trader
+from tests.recomputed import recompute
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 STRATEGY = "simulated"

@@ -19,7 +19,6 @@ from backend.learning.decisions.historical_plan import plan_of
 from backend.learning.decisions.rows import read_training_rows
 from backend.learning.decisions.strategies import find_strategy
 from backend.learning.evidence.doctor import diagnose, read_facts
-from backend.learning.evidence.live_metrics import recompute
 from backend.learning.evidence.status import status
 from backend.learning.versions.activation import ActivationRequest, VersionService, activate
 from backend.learning.versions.retrain import RetrainService, retrain
@@ -31,6 +30,7 @@ from backend.market.simulated import SimulatedMarket
 from backend.settings import Settings, load_settings
 from backend.trading.context import TraderContext
 from backend.trading.round import Trader
+from tests.recomputed import recompute
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 SYMBOLS = ("BTCUSDT", "ETHUSDT")

@@ -10,6 +10,7 @@ from ai_engine.types import Action
 from backend.clock import iso
 from backend.errors import ConflictError, InvalidInputError, NotFoundError
 from backend.learning.decisions.checks import check_amount, check_money, check_time, content_hash
+from backend.learning.decisions.counters import counted
 from backend.learning.decisions.fills import (
     QUANTITY_TOLERANCE,
     NewFill,
@@ -29,7 +30,6 @@ from backend.learning.decisions.labelling import (
     warn_of_early_times,
 )
 from backend.learning.decisions.plausibility import judge_returns
-from backend.learning.evidence.live_metrics import counted
 from backend.models import AITrainingSample, Strategy
 
 BESIDE_THE_CONTENT = ("fill_id", "reference_price")

@@ -1,7 +1,7 @@
 """What cannot be believed: which rules keep a row out of training, and what a person said of it before.
 
 A row is held for one reason at a time. A rule that a person overruled for a row never holds it again, and a row that
-a person dropped stays out whatever the rules say. Callers move the live counters: see ``live_metrics.counted``.
+a person dropped stays out whatever the rules say. Callers move the live counters: see ``counters.counted``.
 """
 
 from collections import Counter

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, lazyload
 from backend.clock import iso
 from backend.errors import ConflictError, InvalidInputError, NotFoundError
 from backend.learning.decisions.checks import MAX_RETURN
+from backend.learning.decisions.counters import counted
 from backend.learning.decisions.plausibility import (
     ALIKE_AT_LEAST,
     ALIKE_RETURNS,
@@ -29,7 +30,6 @@ from backend.learning.decisions.plausibility import (
 )
 from backend.learning.decisions.queries import after_cursor, cursor_of, sample_dict
 from backend.learning.decisions.told_outcomes import in_turn
-from backend.learning.evidence.live_metrics import counted
 from backend.models import AITrainingSample
 from backend.operations import audit
 

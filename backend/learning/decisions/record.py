@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 
 from ai_engine.types import FeatureMatrix
 from ai_engine.types import Forecast as ModelForecast
+from backend.learning.decisions.counters import on_recorded
 from backend.learning.decisions.decide import ShadowForecast
 from backend.learning.decisions.intervals import give_intervals
 from backend.learning.decisions.strategies import ensure_schema, horizon_of
-from backend.learning.evidence.live_metrics import on_recorded
 from backend.models import AITrainingSample, FeatureSchema, Forecast, Strategy
 
 

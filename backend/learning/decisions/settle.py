@@ -16,13 +16,13 @@ from sqlalchemy.orm import Session, defer, lazyload
 
 from ai_engine import labels
 from ai_engine.types import LabelSource
+from backend.learning.decisions.counters import counted
 from backend.learning.decisions.intervals import hold, learned
 from backend.learning.decisions.known_prices import judge_prices, rows_around, rows_held, told_by_others
 from backend.learning.decisions.labelling import Costs, computed, label_counterfactual
 from backend.learning.decisions.plausibility import PRICE_FAR_FROM_CANDLES, judge_returns
 from backend.learning.decisions.prices import HorizonPrices, Quote, markets_of
 from backend.learning.decisions.strategies import CLOSED_MARKETS, horizon_of, timeframe_of
-from backend.learning.evidence.live_metrics import counted
 from backend.models import AITrainingSample, Feed, Strategy
 from backend.settings import Settings
 

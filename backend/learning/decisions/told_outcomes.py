@@ -7,13 +7,13 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from backend.learning.decisions.counters import counted
 from backend.learning.decisions.intervals import hold
 from backend.learning.decisions.known_prices import judge_prices
 from backend.learning.decisions.outcomes import Outcome, record_outcome
 from backend.learning.decisions.plausibility import find_alike, hold_alike
 from backend.learning.decisions.prices import markets_of
 from backend.learning.decisions.strategies import find_strategy
-from backend.learning.evidence.live_metrics import counted
 from backend.models import AITrainingSample, Strategy
 from backend.settings import Settings
 

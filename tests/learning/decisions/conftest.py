@@ -17,9 +17,9 @@ from backend.learning.decisions.record import NewDecision, record
 from backend.learning.decisions.settle import PriceSpan, Settling, settle_prices, settle_rows
 from backend.learning.decisions.strategies import ensure_schema, ensure_strategy
 from backend.learning.decisions.told_outcomes import tell_outcome
-from backend.learning.evidence.live_metrics import recompute
 from backend.models import AIModelVersion, AITrainingSample, Strategy
 from backend.settings import Settings
+from tests.recomputed import recompute
 
 T0 = datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
 NAMES = ("alpha", "beta")

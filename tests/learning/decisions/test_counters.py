@@ -32,10 +32,10 @@ from backend.learning.decisions.settle import (
     settle_rows,
 )
 from backend.learning.decisions.strategies import ensure_schema, ensure_strategy
-from backend.learning.evidence.live_metrics import recompute
 from backend.market import candles as candle_store
 from backend.models import AIModelVersion, AITrainingSample, Base, Candle, Fill, Strategy, TradeLog
 from backend.settings import load_settings
+from tests.recomputed import recompute
 
 T0 = datetime.fromisoformat("2026-03-01T10:00:00+00:00")
 NOW = datetime.fromisoformat("2026-03-02T12:00:00+00:00")

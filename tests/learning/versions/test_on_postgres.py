@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from backend.crontab import parse_schedule
 from backend.database import Database
 from backend.errors import ConflictError
-from backend.learning.evidence.live_metrics import on_recorded
+from backend.learning.decisions.counters import on_recorded
 from backend.learning.versions.activation import ActivationRequest, activate
 from backend.learning.versions.serving import Serving
 from backend.learning.versions.store import ArtifactStore

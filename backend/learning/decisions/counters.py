@@ -1,4 +1,4 @@
-"""Live counters of a version: moved in the transaction that moved the row, recomputable from the rows.
+"""Live counters of a version: moved in the transaction that moved the row, so that they always follow from the rows.
 
 Every change is the difference between what the row counted for before and after, so a late execution, a price
 that turns up dated earlier, or a quarantine takes back exactly what had been counted; each row keeps the costs that it
@@ -9,9 +9,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Float, and_, case, cast, func, select, update
+from sqlalchemy import Float, case, cast, select, update
 from sqlalchemy.orm import Session
 
 from backend.models import AIModelVersion, AITrainingSample
@@ -115,28 +114,3 @@ def _apply(session: Session, version_id: str, move: Contribution) -> None:
         ),
         execution_options={"synchronize_session": "fetch"},
     )
-
-
-def recompute(session: Session, version_id: str, cost: float) -> dict[str, Any]:
-    """The counters of a version, from its rows alone, in SQL; ``cost`` for rows that keep none."""
-    row, counted_by = AITrainingSample, func.coalesce(AITrainingSample.counted_cost, cost)
-    learned = _learned_until(session, {version_id})[version_id]
-    matured = and_(row.quarantine_reason.is_(None), row.forward_return.is_not(None))
-    matured = matured if learned is None else and_(matured, row.timestamp >= learned)
-    neutral = and_(matured, func.abs(row.forward_return) <= counted_by)
-    correct = and_(matured, func.abs(row.forward_return) > counted_by, row.prediction_score * row.forward_return > 0)
-    traded = and_(row.executed, row.outcome_known)
-    counts = [func.coalesce(func.sum(case((rule, 1), else_=0)), 0) for rule in (matured, neutral, correct, traded)]
-    pnl = func.coalesce(func.sum(case((traded, row.realized_pnl), else_=0.0)), 0.0)
-    query = select(func.count(), *counts, pnl).where(row.model_version == version_id)
-    total, matured_n, neutral_n, correct_n, trades, total_pnl = session.execute(query).one()
-    judged = matured_n - neutral_n
-    return {
-        "total_predictions": total,
-        "matured_predictions": matured_n,
-        "neutral_predictions": neutral_n,
-        "correct_predictions": correct_n,
-        "live_accuracy": correct_n / judged if judged else None,
-        "total_trades": trades,
-        "total_pnl": float(total_pnl),
-    }

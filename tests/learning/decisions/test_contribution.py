@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from backend.learning.evidence.live_metrics import NOTHING, Contribution, contribution
+from backend.learning.decisions.counters import NOTHING, Contribution, contribution
 from backend.models import AITrainingSample
 
 
