@@ -41,7 +41,8 @@ class Content:
 
 
 def warm() -> None:
-    """Load XGBoost now, which takes a second or more, so that the first model does not wait for it."""
+    """Load XGBoost and TA-Lib now, which takes a second or more, so that no first model or feature waits for them."""
+    import talib  # noqa: F401
     import xgboost  # noqa: F401
 
 

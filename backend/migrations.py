@@ -1,15 +1,15 @@
-"""The schema's history as calls: bring a database to the newest revision, and ask whether it is there."""
+"""The schema's history as calls: bring a database to the newest revision, and ask whether it is there.
 
-from collections.abc import Callable, Iterator
+Alembic is loaded only where something is migrated: every command of the terminal asks for the revision first, and would
+wait almost half a second for it.
+"""
+
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 from sqlalchemy.engine import Connection
 
 from backend.database import explained, open_engine, open_for_migrations, parsed, place_of, unusable
@@ -17,6 +17,8 @@ from backend.errors import UnavailableError
 from backend.models import Base
 
 ROOT = Path(__file__).resolve().parent.parent
+VERSIONS = ROOT / "alembic" / "versions"
+HISTORY = "alembic_version"
 
 
 def upgrade(url: str, revision: str = "head") -> None:
@@ -28,12 +30,12 @@ def upgrade(url: str, revision: str = "head") -> None:
     with _told(url):
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
-        _run(url, lambda config: command.upgrade(config, revision))
+        _run(url, "upgrade", revision)
 
 
 def downgrade(url: str, revision: str) -> None:
     """Take the database back to ``revision`` (``base``: no table is left)."""
-    _run(url, lambda config: command.downgrade(config, revision))
+    _run(url, "downgrade", revision)
 
 
 def current_is_head(url: str) -> bool:
@@ -53,9 +55,14 @@ def current_is_head(url: str) -> bool:
             engine.dispose()
 
 
-def head() -> str | None:
+def revisions() -> list[str]:
+    """Every revision there is, the oldest first: a script's name begins with its own."""
+    return sorted(path.name.partition("_")[0] for path in VERSIONS.glob("[0-9]*.py"))
+
+
+def head() -> str:
     """The newest revision there is."""
-    return ScriptDirectory.from_config(_config()).get_current_head()
+    return revisions()[-1]
 
 
 def _file_of(url: str) -> Path | None:
@@ -71,15 +78,14 @@ def _told(url: str) -> Iterator[None]:
             yield
     except OSError as error:
         raise unusable(url, f"{error.strerror or error} ({error.filename})") from error
-    except CommandError as error:
-        raise unusable(url, str(error)) from error
 
 
 def _known_revision(url: str, connection: Connection) -> str | None:
     """The database's revision; refused where a newer release of this program wrote it."""
-    revision = MigrationContext.configure(connection).get_current_revision()
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if revision is not None and revision not in known:
+    if not inspect(connection).has_table(HISTORY):
+        return None
+    revision: str | None = connection.scalar(text(f"SELECT version_num FROM {HISTORY}"))
+    if revision is not None and revision not in revisions():
         raise UnavailableError(
             f"The database {place_of(url)} (QT_DATABASE_URL) is newer than this program: its revision {revision} is not"
             " known here. Install the release that wrote it, or name another database.",
@@ -99,18 +105,20 @@ def _refuse_foreign(url: str, connection: Connection) -> None:
         )
 
 
-def _config() -> Config:
-    return Config(str(ROOT / "alembic.ini"))
+def _run(url: str, direction: Literal["upgrade", "downgrade"], revision: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
 
-
-def _run(url: str, action: Callable[[Config], None]) -> None:
     engine = open_for_migrations(url)
     try:
         with engine.connect() as connection, connection.begin():
             if _known_revision(url, connection) is None:
                 _refuse_foreign(url, connection)
-            config = _config()
+            config = Config(str(ROOT / "alembic.ini"))
             config.attributes["connection"] = connection
-            action(config)
+            getattr(command, direction)(config, revision)
+    except CommandError as error:
+        raise unusable(url, str(error)) from error
     finally:
         engine.dispose()

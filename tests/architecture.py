@@ -186,7 +186,9 @@ def _all_imports(project: Project) -> Iterator[tuple[Module, ast.stmt, str]]:
             yield module, node, name
 
 
-HEAVY = {"xgboost", "sklearn", "pandas", "scipy", "ccxt", "apprise", "joblib", "httpx2", "aiohttp"}
+HEAVY = {
+    "xgboost", "sklearn", "pandas", "scipy", "talib", "alembic", "ccxt", "apprise", "joblib", "httpx2", "aiohttp",
+}  # fmt: skip
 
 
 def hidden_imports(project: Project) -> list[str]:

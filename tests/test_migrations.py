@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
@@ -89,6 +91,13 @@ def test_the_migrations_can_be_undone_and_done_again(url: str) -> None:
 
     migrations.upgrade(url)
     assert {"ai_training_samples", "ai_model_versions", "trade_logs"} <= table_names(url)
+
+
+def test_the_revisions_read_from_the_names_are_those_that_alembic_knows() -> None:
+    script = ScriptDirectory.from_config(Config(str(ROOT / "alembic.ini")))
+
+    assert migrations.revisions() == [one.revision for one in script.walk_revisions()][::-1]
+    assert migrations.head() == script.get_current_head()
 
 
 def test_migrating_twice_changes_nothing(url: str) -> None:

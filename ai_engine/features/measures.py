@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import talib
 
 from ai_engine.features.windows import WINDOW, Windows
 from ai_engine.types import FloatArray
@@ -84,6 +83,13 @@ def rank(now: FloatArray, before: FloatArray) -> FloatArray:
     return (1 + mean(smaller.astype(np.float64)) - mean(larger.astype(np.float64))) / 2
 
 
+def ta_lib() -> Any:
+    """Return TA-Lib, loaded when first asked: it brings pandas with it, half a second that only features are worth."""
+    import talib
+
+    return talib
+
+
 def indicator(function: Callable[..., Any], *columns: FloatArray, ago: int = 0, **options: int) -> FloatArray:
     """Run a TA-Lib function over each window and keep its value ``ago`` candles before the last."""
     return np.array([function(*rows, **options)[-1 - ago] for rows in zip(*columns, strict=True)], dtype=np.float64)
@@ -91,12 +97,12 @@ def indicator(function: Callable[..., Any], *columns: FloatArray, ago: int = 0, 
 
 def ema(windows: Windows, period: int, ago: int = 0) -> FloatArray:
     """Return TA-Lib's exponential mean of the close, shape (m,)."""
-    return indicator(talib.EMA, windows.close, ago=ago, timeperiod=period)
+    return indicator(ta_lib().EMA, windows.close, ago=ago, timeperiod=period)
 
 
 def atr(windows: Windows, period: int) -> FloatArray:
     """Return TA-Lib's average true range as a fraction of the last close, shape (m,)."""
-    return indicator(talib.ATR, windows.high, windows.low, windows.close, timeperiod=period)
+    return indicator(ta_lib().ATR, windows.high, windows.low, windows.close, timeperiod=period)
 
 
 def directions(windows: Windows, count: int) -> FloatArray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import talib
 
 from ai_engine.features.feature import Feature, wilder_warmup
 from ai_engine.features.measures import (
@@ -17,6 +16,7 @@ from ai_engine.features.measures import (
     lowest,
     mean,
     ratio,
+    ta_lib,
     total,
     typical_price,
 )
@@ -60,14 +60,15 @@ def _acceleration(lag: int) -> Feature:
 
 def _rsi(period: int) -> Feature:
     def values(windows: Windows) -> FloatArray:
-        return indicator(talib.CMO, windows.close, timeperiod=period) / 100
+        return indicator(ta_lib().CMO, windows.close, timeperiod=period) / 100
 
     formula = f"RSI({period}) / 50 - 1, as TA-Lib CMO({period}) / 100: the same number, and 0 where nothing moved"
     return Feature(f"rsi_{period}", FAMILY, formula, "-1 to 1", wilder_warmup(period), values)
 
 
 def _stochastic_rsi(windows: Windows) -> FloatArray:
-    series = np.array([talib.CMO(close, timeperiod=14)[-14:] for close in windows.close])
+    cmo = ta_lib().CMO
+    series = np.array([cmo(close, timeperiod=14)[-14:] for close in windows.close])
     low = lowest(series)
     return 2 * ratio(series[:, -1] - low, highest(series) - low, neutral=0.5) - 1
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import talib
 
 from ai_engine.features.feature import Feature, ema_warmup, wilder_warmup
-from ai_engine.features.measures import atr, correlation, ema, indicator, log_ratio, mean, ratio, sign, total
+from ai_engine.features.measures import atr, correlation, ema, indicator, log_ratio, mean, ratio, sign, ta_lib, total
 from ai_engine.features.windows import Windows
 from ai_engine.types import FloatArray
 
@@ -50,24 +49,27 @@ def _close_to_sma(period: int) -> Feature:
 
 
 def _close_to_dema(windows: Windows) -> FloatArray:
-    return 1 - indicator(talib.DEMA, windows.close, timeperiod=20)
+    return 1 - indicator(ta_lib().DEMA, windows.close, timeperiod=20)
 
 
 def _close_to_tema(windows: Windows) -> FloatArray:
-    return 1 - indicator(talib.TEMA, windows.close, timeperiod=20)
+    return 1 - indicator(ta_lib().TEMA, windows.close, timeperiod=20)
 
 
 def _macd_atr(windows: Windows) -> FloatArray:
-    return ratio(indicator(lambda close: talib.MACD(close)[0], windows.close), atr(windows, 14))
+    macd = ta_lib().MACD
+    return ratio(indicator(lambda close: macd(close)[0], windows.close), atr(windows, 14))
 
 
 def _macd_histogram_atr(windows: Windows) -> FloatArray:
-    return ratio(indicator(lambda close: talib.MACD(close)[2], windows.close), atr(windows, 14))
+    macd = ta_lib().MACD
+    return ratio(indicator(lambda close: macd(close)[2], windows.close), atr(windows, 14))
 
 
 def _wilder(columns: FloatArray, period: int) -> FloatArray:
     """Return Wilder's mean of each row, whose weight 1 / period is that of TA-Lib's EMA(2 x period - 1)."""
-    return np.array([talib.EMA(row, timeperiod=2 * period - 1) for row in columns])[:, 2 * period - 2 :]
+    mean_of = ta_lib().EMA
+    return np.array([mean_of(row, timeperiod=2 * period - 1) for row in columns])[:, 2 * period - 2 :]
 
 
 def _directional(windows: Windows, period: int) -> tuple[FloatArray, FloatArray]:
@@ -99,7 +101,7 @@ def _di_spread(period: int) -> Feature:
 
 def _aroon(period: int) -> Feature:
     def values(windows: Windows) -> FloatArray:
-        return indicator(talib.AROONOSC, windows.high, windows.low, timeperiod=period) / 100
+        return indicator(ta_lib().AROONOSC, windows.high, windows.low, timeperiod=period) / 100
 
     formula = f"Aroon oscillator({period}) / 100, TA-Lib AROONOSC"
     return Feature(f"aroon_{period}", FAMILY, formula, "-1 to 1", period + 1, values)
@@ -107,7 +109,7 @@ def _aroon(period: int) -> Feature:
 
 def _linreg_slope(period: int) -> Feature:
     def values(windows: Windows) -> FloatArray:
-        return indicator(talib.LINEARREG_SLOPE, windows.close[:, -period:], timeperiod=period) * period
+        return indicator(ta_lib().LINEARREG_SLOPE, windows.close[:, -period:], timeperiod=period) * period
 
     formula = f"{period} x slope of the line fitted to the last {period} closes / close, TA-Lib LINEARREG_SLOPE"
     return Feature(f"linreg_slope_{period}", FAMILY, formula, "fraction", period, values)
@@ -130,7 +132,7 @@ def _efficiency(period: int) -> Feature:
 
 
 def _trix(windows: Windows) -> FloatArray:
-    return indicator(talib.TRIX, windows.close, timeperiod=15) / 100
+    return indicator(ta_lib().TRIX, windows.close, timeperiod=15) / 100
 
 
 def _vortex(windows: Windows) -> FloatArray:

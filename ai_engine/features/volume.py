@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import talib
 
 from ai_engine.features.feature import Feature, ema_warmup
 from ai_engine.features.measures import (
@@ -17,6 +16,7 @@ from ai_engine.features.measures import (
     rank,
     ratio,
     sign,
+    ta_lib,
     total,
     typical_price,
 )
@@ -97,7 +97,7 @@ def _chaikin_flow(period: int) -> Feature:
 
 def _chaikin_oscillator(windows: Windows) -> FloatArray:
     columns = (windows.high, windows.low, windows.close, windows.volume)
-    return ratio(indicator(talib.ADOSC, *columns), mean(windows.volume, 50))
+    return ratio(indicator(ta_lib().ADOSC, *columns), mean(windows.volume, 50))
 
 
 def _vwap_distance(period: int) -> Feature:
@@ -110,7 +110,7 @@ def _vwap_distance(period: int) -> Feature:
 
 
 def _force(windows: Windows) -> FloatArray:
-    force = indicator(talib.EMA, windows.returns * windows.volume, timeperiod=13)
+    force = indicator(ta_lib().EMA, windows.returns * windows.volume, timeperiod=13)
     return ratio(force, mean(np.abs(windows.returns), 50) * mean(windows.volume, 50))
 
 

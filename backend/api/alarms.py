@@ -6,9 +6,9 @@ from fastapi import APIRouter, Query
 from sqlalchemy.orm import Session
 
 from backend.api.deps import ActorDep, AppContext, ContextDep
+from backend.api.parameters import Cursor, Limit, StrategyQuery
 from backend.api.routing import AdminRoute
 from backend.api.schemas.alarms import AlarmList, EventList, TestOut
-from backend.api.schemas.fields import Cursor, Limit, StrategyQuery
 from backend.api.schemas.problems import problems
 from backend.learning.decisions.strategies import get_strategy
 from backend.operations import alarms, events

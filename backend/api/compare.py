@@ -5,9 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from backend.api.deps import ContextDep
+from backend.api.parameters import StrategyQuery
 from backend.api.routing import AdminRoute
 from backend.api.schemas.compare import CompareOut
-from backend.api.schemas.fields import StrategyQuery, VersionIdField
+from backend.api.schemas.fields import VersionIdField
 from backend.api.schemas.problems import problems
 from backend.learning.evidence.compare import compare
 

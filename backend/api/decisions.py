@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from structlog.contextvars import get_contextvars
 
 from backend.api.deps import DEFAULT_STRATEGY, ActorDep, AppContext, ContextDep
+from backend.api.parameters import Cursor, DecisionIdPath, Limit, StrategyQuery
 from backend.api.problems import problem_of, validation_problem
 from backend.api.routing import BotRoute
 from backend.api.schemas.decisions import (
@@ -24,7 +25,6 @@ from backend.api.schemas.decisions import (
     OutcomeIn,
 )
 from backend.api.schemas.described import DecisionState
-from backend.api.schemas.fields import Cursor, DecisionIdPath, Limit, StrategyQuery
 from backend.api.schemas.problems import problems
 from backend.api.schemas.reasons import WITH_BODY
 from backend.api.schemas.samples import SampleOut

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query
 from sqlalchemy.orm import Session
 
 from backend.api.deps import ActorDep, ContextDep
+from backend.api.parameters import Cursor, Limit, ReasonQuery, StrategyQuery, VersionIdPath
 from backend.api.routing import AdminRoute
-from backend.api.schemas.fields import Cursor, Limit, ReasonQuery, StrategyQuery, VersionIdPath
 from backend.api.schemas.problems import problems
 from backend.api.schemas.versions import ActivationOut, ModelDetail, ModelList, ShadowOut
 from backend.learning.decisions.strategies import get_strategy

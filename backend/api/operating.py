@@ -6,8 +6,8 @@ from fastapi import APIRouter
 from sqlalchemy.orm import Session
 
 from backend.api.deps import AppContext, ContextDep
+from backend.api.parameters import Cursor, Limit, StrategyQuery
 from backend.api.routing import AdminRoute
-from backend.api.schemas.fields import Cursor, Limit, StrategyQuery
 from backend.api.schemas.operating import AuditList, DoctorOut, StatusOut
 from backend.api.schemas.problems import problems
 from backend.clock import iso

@@ -3,9 +3,9 @@
 from fastapi import APIRouter
 
 from backend.api.deps import ContextDep
+from backend.api.parameters import StrategyQuery
 from backend.api.routing import BotRoute
 from backend.api.schemas.decisions import PredictIn, PredictOut
-from backend.api.schemas.fields import StrategyQuery
 from backend.api.schemas.problems import problems
 from backend.api.schemas.reasons import WITH_BODY
 from backend.learning.versions.find import find_version

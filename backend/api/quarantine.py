@@ -6,9 +6,9 @@ from fastapi import APIRouter, Query
 from sqlalchemy.orm import Session
 
 from backend.api.deps import ActorDep, AppContext, ContextDep
+from backend.api.parameters import Cursor, Limit, ReasonQuery, SampleIdPath, StrategyQuery
 from backend.api.routing import AdminRoute
 from backend.api.schemas.described import QuarantineReason
-from backend.api.schemas.fields import Cursor, Limit, ReasonQuery, SampleIdPath, StrategyQuery
 from backend.api.schemas.problems import problems
 from backend.api.schemas.quarantine import QuarantineList, RulingIn, RulingOut
 from backend.api.schemas.reasons import WITH_BODY

@@ -9,8 +9,9 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.orm import Session
 
 from backend.api.deps import ActorDep, ContextDep
+from backend.api.parameters import Cursor, Limit, RunIdPath, StrategyQuery
 from backend.api.routing import AdminRoute
-from backend.api.schemas.fields import Cursor, Limit, PlainInteger, RunIdPath, StrategyQuery
+from backend.api.schemas.fields import PlainInteger
 from backend.api.schemas.problems import problems
 from backend.api.schemas.versions import RetrainAnswer, RetrainStarted, RunList, RunOut
 from backend.errors import NotFoundError

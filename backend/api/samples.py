@@ -7,9 +7,9 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 
 from backend.api.deps import DEFAULT_STRATEGY, ActorDep, AppContext, ContextDep
+from backend.api.parameters import StrategyQuery
 from backend.api.routing import AdminRoute, ImportRoute
 from backend.api.sample_export import csv_lines
-from backend.api.schemas.fields import StrategyQuery
 from backend.api.schemas.problems import problems
 from backend.api.schemas.samples import ImportAnswer, ImportBody, SampleList, SampleSelection
 from backend.api.strict_json import storable

@@ -8,8 +8,9 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
 from backend.api.deps import ActorDep, ContextDep
+from backend.api.parameters import StrategyQuery
 from backend.api.routing import AdminRoute
-from backend.api.schemas.fields import PlainInteger, StrategyQuery
+from backend.api.schemas.fields import PlainInteger
 from backend.api.schemas.problems import problems
 from backend.api.schemas.self_audit import SelfAuditAnswer, SelfAuditOut, SelfAuditStarted
 from backend.learning.evidence.self_audit import FEWEST, MOST, PLACEBOS, PLANTED, self_audit, start_self_audit

@@ -6,8 +6,8 @@ from fastapi import APIRouter
 from sqlalchemy.orm import Session
 
 from backend.api.deps import ActorDep, AppContext, ContextDep
+from backend.api.parameters import Cursor, Limit, StrategyPath
 from backend.api.routing import AdminRoute
-from backend.api.schemas.fields import Cursor, Limit, StrategyPath
 from backend.api.schemas.operating import SchemaIn, SchemaOut, StrategyList
 from backend.api.schemas.problems import problems
 from backend.api.schemas.reasons import WITH_BODY

@@ -29,7 +29,7 @@ COMMANDS = {
     "serve": Entry("serve", "serve", "Migrate, then run the service in this terminal until Ctrl-C."),
     "start": Entry("process", "start", "Start the service in the background; it logs to var/quantum_trader.log."),
     "stop": Entry("process", "stop", "Stop the service that qt start started."),
-    "migrate": Entry("serve", "migrate", "Bring the database to the newest revision."),
+    "migrate": Entry("migrate", "migrate", "Bring the database to the newest revision."),
     "token": Entry("token", "token", "Print the admin token, or make a new one."),
     "status": Entry("views", "status", "Samples, trades, signals, retraining, the active version and the market."),
     "doctor": Entry("doctor", "doctor", "What is wrong with this installation, why, and what to do."),

@@ -1,7 +1,6 @@
-"""``qt serve`` and ``qt migrate``."""
+"""``qt serve``."""
 
 import asyncio
-import json
 import os
 import socket
 import sys
@@ -13,7 +12,6 @@ from fastapi import FastAPI
 
 from backend import migrations
 from backend.cli.listening import address, listen
-from backend.cli.output import JsonOption
 from backend.cli.process import Places, running
 from backend.clock import utc_now
 from backend.database import Database
@@ -122,11 +120,3 @@ def announcement(settings: Settings, market: str | None = None, *, background: b
             f"  Stop:   {f'{QT} stop' if background else 'Ctrl-C'}",
         )
     )
-
-
-def migrate(as_json: JsonOption = False) -> None:
-    """Bring the database to the newest revision."""
-    settings = load_settings(require_token=False)
-    migrations.upgrade(settings.database_url)
-    told = {"status": "ok", "revision": migrations.head()}
-    print(json.dumps(told) if as_json else f"The database is at revision {told['revision']}.")

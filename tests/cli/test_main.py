@@ -3,16 +3,23 @@
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backend import migrations
 from backend.cli.main import COMMANDS, load
 
 PROMISED = {
     "serve", "start", "stop", "migrate", "token", "status", "doctor", "retrain", "models", "model", "activate",
     "rollback", "deactivate", "compare", "samples", "import", "warm-start", "bootstrap", "replay", "runs", "backup",
     "restore", "rebuild", "alarms", "quarantine", "shadow", "self-audit",
+}  # fmt: skip
+
+HEAVY = {
+    "xgboost", "sklearn", "scipy", "pandas", "talib", "alembic", "ccxt", "aiohttp", "apprise", "httpx2", "fastapi",
+    "uvicorn", "apscheduler", "psycopg", "joblib",
 }  # fmt: skip
 
 
@@ -44,18 +51,38 @@ def test_each_command_can_answer_as_json(name: str) -> None:
 
 
 def test_help_loads_nothing_heavy() -> None:
-    program = (
-        "import sys; from backend.cli.main import main\n"
-        "try: main(['--help'])\n"
-        "except SystemExit: pass\n"
-        "heavy = {'numpy', 'sqlalchemy', 'fastapi', 'xgboost', 'pandas', 'pydantic', 'alembic'} & set(sys.modules)\n"
-        "sys.exit(f'loaded {heavy}' if heavy else 0)"
-    )
+    program = "from backend.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
 
-    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    answer = loading_none_of(HEAVY | {"numpy", "sqlalchemy", "pydantic"}, program)
 
     assert answer.returncode == 0, answer.stderr
     assert all(name in answer.stdout for name in PROMISED)
+
+
+def test_no_command_but_serve_loads_what_is_heavy_before_it_needs_it() -> None:
+    modules = {f"backend.cli.{entry.module}" for entry in COMMANDS.values()} - {"backend.cli.serve"}
+
+    answer = loading_none_of(HEAVY, f"import {', '.join(sorted(modules))}")
+
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_asking_whether_the_database_is_migrated_loads_no_alembic(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'here.db'}"
+    migrations.upgrade(url)
+
+    answer = loading_none_of(HEAVY, f"from backend import migrations; assert migrations.current_is_head({url!r})")
+
+    assert answer.returncode == 0, answer.stderr
+
+
+def loading_none_of(heavy: set[str], program: str) -> subprocess.CompletedProcess[str]:
+    """Run the program in a fresh process, which fails where one of the packages was loaded."""
+    check = f"import sys; loaded = {sorted(heavy)!r}; loaded = [name for name in loaded if name in sys.modules]\n"
+    ends = "sys.exit(f'loaded {loaded}' if loaded else 0)"
+    return subprocess.run(
+        [sys.executable, "-c", f"{program}\n{check}{ends}"], capture_output=True, text=True, check=False
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import Path, Query
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from backend.api.strict_json import storable_text
@@ -54,28 +53,12 @@ def storable_value(value: str) -> str:
     return value
 
 
-def _known_form_of_version(value: str) -> str:
+def known_form_of_version(value: str) -> str:
+    """The version's id, where it has the form of one."""
     well_formed = len(value) == 16 and value[0] == "v" and value[9] == "_" and value.isascii()
     if not (well_formed and value[1:9].isdigit() and value[10:].isdigit()):
         raise NotFoundError(
             "There is no version of this name. GET /ai/models lists those there are.", reason="unknown_version"
-        )
-    return value
-
-
-def _known_form_of_run(value: str) -> str:
-    if len(value) > 40 or not value.isascii() or not value.replace("-", "").replace("_", "").isalnum():
-        raise NotFoundError(
-            "There is no run of this name. GET /ai/retraining-runs lists those there are.", reason="unknown_run"
-        )
-    return value
-
-
-def _known_form_of_sample(value: str) -> str:
-    if len(value) > 18 or not (value.isascii() and value.isdigit()):
-        raise NotFoundError(
-            "There is no sample of this number. GET /ai/quarantine lists those that are kept out of training.",
-            reason="unknown_sample",
         )
     return value
 
@@ -126,30 +109,8 @@ Features = Annotated[
         examples=[{"atr_14": 0.012, "rsi_14": 61.5}],
     ),
 ]
-
-StrategyQuery = Annotated[
-    str | None,
-    Query(
-        pattern=STRATEGY_PATTERN,
-        description="The partition. Left out, it is QT_STRATEGY, or `default` for a bot's calls.",
-    ),
-]
-Limit = Annotated[int, PlainInteger, Query(ge=1, le=1000, description="How many at most.")]
-Cursor = Annotated[str | None, Query(pattern=CURSOR_PATTERN, description="`next_cursor` of the page before.")]
-ReasonQuery = Annotated[
-    str | None,
-    Query(min_length=1, max_length=500, description="Why; it is kept in the audit trail."),
-    AfterValidator(lambda value: None if value is None else storable_value(value)),
-]
-DecisionIdPath = Annotated[str, Path(pattern=DECISION_ID_PATTERN, description="The decision's id.")]
-StrategyPath = Annotated[str, Path(pattern=STRATEGY_PATTERN, description="The strategy's name.")]
-VersionIdPath = Annotated[str, Path(description="Such as v20260131_030000."), AfterValidator(_known_form_of_version)]
-RunIdPath = Annotated[str, Path(description="The run's id."), AfterValidator(_known_form_of_run)]
-SampleIdPath = Annotated[
-    str, Path(description="The sample's number, such as 4711."), AfterValidator(_known_form_of_sample)
-]
 VersionIdField = Annotated[
     str,
     Field(description="A version of any strategy.", examples=["v20260131_030000"]),
-    AfterValidator(_known_form_of_version),
+    AfterValidator(known_form_of_version),
 ]

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from backend.api.parameters import VersionIdPath
 from backend.api.schemas.decisions import DecisionIn
-from backend.api.schemas.fields import Price, Quantity, Symbol, VersionIdPath, parse_time
+from backend.api.schemas.fields import Price, Quantity, Symbol, parse_time
 from backend.errors import NotFoundError
 
 OFFSETS = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
