@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -27,7 +28,6 @@ COLUMNS: dict[str, str | Column] = {
     "realized_pnl": Column("P&L", drop=7),
     "decision_id": Column("decision", drop=1),
 }
-EMPTY = "No such sample is kept out of training."
 
 
 class Verb(StrEnum):
@@ -54,6 +54,12 @@ class Rule(StrEnum):
     ALIKE_RETURNS = "alike_returns"
 
 
+EMPTY = {
+    State.HELD: "Nothing waits in quarantine.",
+    State.RELEASED: "Nothing was released from quarantine.",
+    State.DROPPED: "Nothing was dropped.",
+    State.ALL: "Nothing was ever kept out of training.",
+}
 DECISIONS = {Verb.RELEASE: RELEASED, Verb.DROP: DROPPED}
 
 
@@ -78,7 +84,7 @@ def quarantine(
     if choice.verb is None:
         with assembled() as assembly:
             told = assembly.database.read(_list, assembly, choice, strategy, limit)
-        answer(told, as_json, _show)
+        answer(told, as_json, partial(_show, state=choice.state))
         return
     if choice.sample is None:
         raise typer.BadParameter("name the sample by its number: qt quarantine lists them.", param_hint="SAMPLE")
@@ -98,9 +104,9 @@ def _list(session: Session, assembly: Assembly, choice: Choice, strategy: str | 
     return {"status": "ok", "count": len(found), "samples": found, "next_cursor": cursor}
 
 
-def _show(told: Mapping[str, Any]) -> None:
+def _show(told: Mapping[str, Any], *, state: State) -> None:
     """The rows, and under them what each rule among them is about."""
-    print_rows(told["samples"], COLUMNS, EMPTY)
+    print_rows(told["samples"], COLUMNS, EMPTY[state])
     for rule in sorted({one["held_for"] for one in told["samples"]}):
         example = next(one for one in told["samples"] if one["held_for"] == rule)
         say(f"\n{rule}, such as {example['id']}: {example['explanation']}")

@@ -17,6 +17,7 @@ from backend.cli.output import (
     percent,
     print_rows,
     progress_bar,
+    say,
     when,
 )
 from backend.cli.version_view import show_version
@@ -165,6 +166,8 @@ def _show_change(told: Mapping[str, Any]) -> None:
     now, before = told["activated_version"], told["previous_version"]
     if now is None:
         print(told["message"] + (f" {before} decided before." if before else ""))
+    elif not told["changed"]:
+        say(told["message"])
     else:
         print(f"{now} decides from the next decision on, in place of {before or 'the cold-start rule'}.")
     if told.get("warning"):

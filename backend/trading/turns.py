@@ -138,7 +138,8 @@ class TraderTurns:
             self._say("finished")
             self._role.give_back()
             return None
-        self._judge_silence(trader)
+        if not self._stopped.is_set():  # told to stop on the way, it does not know how far the market is
+            self._judge_silence(trader)
         return self._until_next(trader)
 
     def _begin(self) -> Trader | None:

@@ -29,7 +29,7 @@ def test_what_waits_is_shown_with_why(migrated: Any, held: int) -> None:
     assert f"{held}" in shown.out
     assert "return_out_of_bounds, such as" in shown.out
     assert migrated("quarantine", "--json").json["samples"][0]["id"] == held
-    assert "No such sample" in migrated("quarantine", "--state", "dropped").out
+    assert migrated("quarantine", "--state", "dropped").out == "Nothing was dropped.\n"
     assert migrated("quarantine", "--rule", "alike_returns", "--json").json["count"] == 0
 
 

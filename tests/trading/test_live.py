@@ -236,6 +236,17 @@ def test_the_simulated_market_is_traded_from_thirty_days_back_and_resumed_by_mar
     assert count == span / timedelta(minutes=5) + 1
 
 
+def test_a_trader_stopped_on_its_way_does_not_complain_that_no_candle_came(
+    open_desk: OpenDesk, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = open_desk(market="simulated", strategy="simulated", market_speed=20.0, symbols=("BTCUSDC",))
+    with trading(desk, clock=lambda: datetime(2026, 3, 2, 12, 0, tzinfo=UTC)):
+        eventually(lambda: desk.rows("select count(*) from ai_training_samples")[0][0] > 0)
+
+    assert state_of(desk, "simulated") == ("off", "The service was stopped.")
+    assert "has no newer candle" not in caplog.text
+
+
 def test_at_real_time_the_trader_waits_for_the_next_candle(open_desk: OpenDesk) -> None:
     desk = open_desk(market="simulated", strategy="simulated", market_speed=0.0, symbols=("BTCUSDC",), timeframe="1m")
     base, ahead = datetime(2026, 3, 2, 12, 0, 30, tzinfo=UTC), timedelta(0)

@@ -92,6 +92,9 @@ class ActivationOut(Answer):
     train_accuracy: float | None = Field(description="Its accuracy on the rows it was fitted on, from 0 to 1.")
     validation_accuracy: float | None = Field(description="Its accuracy on newer rows, from 0 to 1.")
     message: str = Field(description="What was done, in words.")
+    changed: bool = Field(
+        description="Whether anything did; false: it was active already, or none was. Nothing is reset then."
+    )
     warning: str | None = Field(
         description="What is not known about it; null: it is recommended, and over the one it replaces."
     )

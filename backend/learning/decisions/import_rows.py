@@ -26,7 +26,7 @@ from backend.learning.decisions.import_fields import (
     read_time,
     read_word,
 )
-from backend.learning.decisions.labelling import LONG_ONLY, Costs, hypothetical
+from backend.learning.decisions.labelling import LONG_ONLY, OTHER_SIDE, Costs, hypothetical
 
 NEEDED = ("symbol", "timestamp", "predicted_action", "entry_price", "exit_price", "exit_time", "features")
 OPTIONAL = (
@@ -192,6 +192,8 @@ def _side(fields: dict[str, Any], action: str, terms: Terms) -> tuple[str | None
         if "executed" in fields or told is not None:
             raise InvalidInputError("The strategy is long only: a SELL opens nothing in it.", field="executed")
         return None, IGNORED_SELL
+    if side != action:
+        return side, OTHER_SIDE.format(action=action, side=side)
     return side, None
 
 

@@ -16,6 +16,10 @@ CLOCKS_DIFFER = timedelta(seconds=60)
 EARLY_ENTRY = (
     "entry_time lies more than 60 s before the decision's timestamp: check the sender's clock and decision_id."
 )
+OTHER_SIDE = (
+    "The decision said {action}, and it was executed with {side}: money counts by the side that traded, accuracy by the"
+    " forecast. Check side and decision_id."
+)
 EARLY_EXIT = "exit_time lies before the decision's timestamp: check the sender's clock and decision_id."
 
 
@@ -102,6 +106,12 @@ def warn_of_early_times(
         warn(sample, EARLY_ENTRY)
     if exit_time is not None and exit_time < sample.timestamp:
         warn(sample, EARLY_EXIT)
+
+
+def warn_of_other_side(sample: AITrainingSample) -> None:
+    """Say where a trade is not what its decision said: an order turned round, or another decision's id."""
+    if sample.execution_side != sample.predicted_action:
+        warn(sample, OTHER_SIDE.format(action=sample.predicted_action, side=sample.execution_side))
 
 
 def trade_log(sample: AITrainingSample) -> TradeLog:

@@ -28,6 +28,7 @@ from backend.learning.decisions.labelling import (
     label_executed,
     trade_log,
     warn_of_early_times,
+    warn_of_other_side,
 )
 from backend.learning.decisions.plausibility import judge_returns
 from backend.models import AITrainingSample, Strategy
@@ -210,6 +211,7 @@ def _begin_trade(sample: AITrainingSample, side: str) -> None:
     clear_outcome(sample)
     sample.entry_time = sample.warning = None
     sample.executed, sample.execution_side, sample.state = True, side, "open"
+    warn_of_other_side(sample)
 
 
 def _entry_of(sample: AITrainingSample, outcome: Outcome) -> Execution:

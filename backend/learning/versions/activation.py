@@ -21,6 +21,11 @@ __all__ = ["ActivationRequest", "VersionService", "activate", "deactivate", "rol
 
 logger = logging.getLogger(__name__)
 
+ACTIVE_ALREADY = (
+    "{} is active already: nothing has changed, and what speaks against it counts on. To have that begin anew,"
+    " deactivate it and activate it again."
+)
+
 
 @dataclass(frozen=True)
 class ActivationRequest:
@@ -54,7 +59,8 @@ def activate(service: VersionService, request: ActivationRequest) -> dict[str, A
     gate.check(version, mode=service.settings.activation_gate, force=request.force)
     change = _Change(version.strategy, request.actor, "activate", request.reason, request.force)
     answer = service.database.write(_activate, version, change, service)
-    logger.info("Model activated: %s (strategy %s)", version.version_id, version.strategy)
+    if answer["changed"]:
+        logger.info("Model activated: %s (strategy %s)", version.version_id, version.strategy)
     return answer
 
 
@@ -86,7 +92,8 @@ def _activate(session: Session, proved: AIModelVersion, change: _Change, service
     if version.is_active:
         replaced = history[1].version_id if len(history) > 1 else None
         unmet = gate.never_met(version, replaced)
-        return _answer(version, _version_before(history, version.version_id), change, unmet)
+        answer = _answer(version, _version_before(history, version.version_id), change, unmet)
+        return {**answer, "message": ACTIVE_ALREADY.format(version.version_id), "changed": False}
     # Under the lock: another version may have been activated since the file was proved.
     unmet = gate.never_met(version, _active_id(session, version.strategy))
     gate.check(version, mode=service.settings.activation_gate, force=change.force, unmet=unmet)
@@ -223,6 +230,7 @@ def _answer(version: AIModelVersion, previous: str | None, change: _Change, unme
         "train_accuracy": version.train_accuracy,
         "validation_accuracy": version.validation_accuracy,
         "message": "Model activated. The next decision is made by it.",
+        "changed": True,
         "warning": gate.warning(version, unmet),
         "strategy": change.strategy,
     }
@@ -237,5 +245,6 @@ def _nothing_active(previous: str | None) -> dict[str, Any]:
         "train_accuracy": None,
         "validation_accuracy": None,
         "message": "No model is active. The cold-start rule makes the next decision.",
+        "changed": previous is not None,
         "warning": None,
     }

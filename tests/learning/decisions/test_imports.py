@@ -497,6 +497,13 @@ def test_short_trades_that_a_long_only_strategy_ignores_are_counted(bring: Impor
     assert bring(*shorts, terms=terms).warnings == {}, "a duplicate is not stored again"
 
 
+def test_an_imported_trade_against_its_decision_is_a_warning(bring: Import, told: Any) -> None:
+    result = bring(without("realized_pnl", "target_label", "target_class", predicted_action="SELL", execution_side="BUY"))
+
+    assert (result.accepted, result.rejected, list(result.warnings.values())) == (1, [], [1])
+    assert "The decision said SELL, and it was executed with BUY" in told()[0]["warning"]
+
+
 def test_a_trial_counts_the_same_warnings_and_says_what_would_begin(
     bring: Import, database: Database, settings: Settings, now: Any
 ) -> None:

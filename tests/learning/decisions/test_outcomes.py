@@ -363,6 +363,17 @@ def test_an_entry_well_before_its_decision_is_kept_with_a_warning(
     assert not warned or "entry_time" in sample.warning
 
 
+@pytest.mark.parametrize(("said", "side", "warned"), [("BUY", "SELL", True), ("HOLD", "SELL", True), ("BUY", "BUY", False)])
+def test_a_trade_against_its_decision_is_kept_with_a_warning(bench: Any, said: str, side: str, warned: bool) -> None:
+    bench.decide(action=said)
+
+    sample = bench.execute(side=side, entry_time=None)
+
+    assert (sample.execution_side, sample.predicted_action) == (side, said)
+    assert (sample.warning is not None) is warned
+    assert not warned or f"The decision said {said}, and it was executed with {side}" in sample.warning
+
+
 @pytest.mark.parametrize("with_entry", [False, True])
 def test_an_exit_before_its_decision_is_kept_with_a_warning(bench: Any, minutes: Any, with_entry: bool) -> None:
     bench.decide()

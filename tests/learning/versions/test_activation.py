@@ -90,10 +90,15 @@ def test_activating_the_active_version_again_changes_nothing(house: House, train
     first, second = trained(2)
     turn_on(house, first)
     once = turn_on(house, second)
+    since = house.rows(AIModelVersion)[1].activated_at
+    house.time += timedelta(hours=1)
 
     twice = turn_on(house, second)
 
-    assert twice == once
+    assert (once["changed"], twice["changed"]) == (True, False)
+    assert twice == once | {"changed": False, "message": twice["message"]}
+    assert all(word in twice["message"] for word in (second, "active already", "nothing has changed", "deactivate it"))
+    assert house.rows(AIModelVersion)[1].activated_at == since, "what speaks against it counts on"
     assert len(house.rows(Activation)) == 2
     assert len([entry for entry in house.rows(AuditEntry) if entry.action == "activate"]) == 2
 
