@@ -10,6 +10,10 @@ from ai_engine.types import FloatArray, TimeArray
 
 FEWEST_BLOCKS = 10
 BETTER, WORSE, ALIKE = "better", "worse", "not_distinguishable"
+ONE_NIGHT = (
+    "This is one night's look: read night after night, of two equal versions one is better at some night of 60 in about"
+    " a fifth of cases. By itself it is no reason to activate."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +95,11 @@ def _unknown(name: str, rows: int, blocks: int) -> Comparison:
 
 def _sentence(verdict: str, name: str, rows: int, blocks: int, ci95: tuple[float, float]) -> str:
     told = {BETTER: f"earns more than {name}", WORSE: f"earns less than {name}", ALIKE: f"cannot be told from {name}"}
-    return (
+    said = (
         f"On {rows} outcomes new to both, in {blocks} stretches of time, this model {told[verdict]}: {ci95[0]:+.4%} to"
         f" {ci95[1]:+.4%} a decision after costs."
     )
+    return f"{said} {ONE_NIGHT}" if verdict == BETTER else said
 
 
 def net_returns(scores: FloatArray, y: FloatArray, *, cost: float) -> FloatArray:

@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from collections.abc import Iterable, Mapping, MutableMapping
+import time
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, TextIO
 
 import structlog
@@ -12,6 +13,8 @@ HIDDEN = "***"
 HANDLER_NAME = "quantum-trader"
 REPEATS = frozenset({"message", "color_message"})
 QUIET_LOGGERS = ("uvicorn.access", "apscheduler", "httpx2", "httpcore2")
+ROUNDS_LOGGER = "backend.trading.round"
+SECONDS_BETWEEN_ROUNDS = 30.0
 
 
 class Redactor:
@@ -41,6 +44,39 @@ class Redactor:
     def __call__(self, _logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         """The processor of the log chain."""
         return {key: item if key.startswith("_") else self.value(item) for key, item in event.items()}
+
+
+class FewerRounds(logging.Filter):
+    """Lets a person at a terminal see one line of the trader's rounds in half a minute, and how many it stands for.
+
+    A market that catches up takes twenty rounds a second, and everything else would scroll away. Files, pipes and the
+    journal get every line.
+    """
+
+    def __init__(self, watched: Callable[[], bool], timer: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._watched, self._timer = watched, timer
+        self._due = timer()
+        self._left_out = 0
+
+    def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:
+        """Whether the record is written; a round's line that is tells how many before it were not."""
+        if record.name != ROUNDS_LOGGER or record.levelno > logging.INFO or not self._watched():
+            return True
+        now = self._timer()
+        if now < self._due:
+            self._left_out += 1
+            return False
+        told, self._left_out, self._due = self._left_out, 0, now + SECONDS_BETWEEN_ROUNDS
+        if not told:
+            return True
+        shown = logging.makeLogRecord(record.__dict__)
+        shown.msg, shown.args = f"{record.getMessage()} ({told:,} rounds before it not shown)", ()
+        return shown
+
+
+def _at_a_terminal() -> bool:
+    return sys.stderr.isatty()
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
@@ -77,6 +113,8 @@ def configure_logging(log_format: str, redactor: Redactor, level: int = logging.
         cache_logger_on_first_use=False,
     )
     handler = _StderrHandler()
+    if log_format == "text":
+        handler.addFilter(FewerRounds(_at_a_terminal))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],

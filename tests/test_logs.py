@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from backend.logs import HANDLER_NAME, HIDDEN, Redactor, configure_logging
+from backend.logs import HANDLER_NAME, HIDDEN, FewerRounds, Redactor, configure_logging
 
 SECRET = "a-very-secret-token"
 
@@ -47,6 +47,32 @@ def test_a_standard_record_goes_the_same_way(capsys: pytest.CaptureFixture[str],
 
     (line,) = written(capsys)
     assert "AI signals generated: BUY=15 SELL=12 HOLD=74" in line
+
+
+def test_a_terminal_shows_one_round_in_half_a_minute_and_says_how_many_it_stands_for() -> None:
+    now, shown = 0.0, []
+    rounds = FewerRounds(lambda: True, timer=lambda: now)
+
+    for now in (0.0, 0.1, 29.9, 30.0, 61.0):
+        passed = rounds.filter(round_line(now))
+        shown.append(passed if isinstance(passed, bool) else passed.getMessage())
+
+    assert shown == [True, False, False, "BUY=30 SELL=2 HOLD=3 (2 rounds before it not shown)", True]
+    assert rounds.filter(round_line(62.0, name="backend.trading.turns")) is True, "whatever else is said is shown"
+    assert rounds.filter(round_line(62.0, level=logging.WARNING)) is True
+
+
+def test_what_no_person_watches_gets_every_round(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("text", Redactor([]))
+
+    for _ in range(3):
+        logging.getLogger("backend.trading.round").info("AI signals generated: BUY=%d SELL=%d HOLD=%d", 15, 12, 74)
+
+    assert len(written(capsys)) == 3
+
+
+def round_line(buys: float, name: str = "backend.trading.round", level: int = logging.INFO) -> logging.LogRecord:
+    return logging.LogRecord(name, level, __file__, 1, "BUY=%d SELL=%d HOLD=%d", (buys, 2, 3), None)
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ai_engine.comparison import BETTER
 from backend.cli.live_view import show_live, show_shadow
 from backend.cli.output import percent, print_facts, print_rows, say, when
 from backend.learning.versions.gate import MEANING
@@ -106,9 +107,15 @@ def _periods(report: Mapping[str, Any], walked: Mapping[str, Any]) -> list[tuple
         ("all nights", "-" if nights is None else f"{nights:.3g}", "evidence of all matured forecasts; 20 wanted")
     )
     if report["comparison"]:
-        compared = report["comparison"]
-        rows.append(("against", compared["champion"], compared["verdict"].replace("_", " ")))
+        rows.append(("against", report["comparison"]["champion"], _compared(report["comparison"]["verdict"])))
     return rows
+
+
+def _compared(verdict: str) -> str:
+    """How it did against the active version; where that sounds like a reason to activate, what it is worth."""
+    if verdict != BETTER:
+        return verdict.replace("_", " ")
+    return "better on this one night: of two equal versions one is so at some night of 60 in about a fifth of cases"
 
 
 def _newest(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -71,3 +71,14 @@ def test_no_direction_costs_nothing_and_earns_nothing() -> None:
     assert net_returns(np.array([1.0, -1.0, 0.0]), np.array([0.01, 0.01, 0.01]), cost=COST).tolist() == pytest.approx(
         [0.008, -0.012, 0.0]
     )
+
+
+def test_better_is_never_said_without_what_one_night_is_worth() -> None:
+    better = compare(*world(3, 600, overlap=2, edge=0.5), name="v1")
+    times, ends, ours, theirs = world(3, 600, overlap=2, edge=0.5)
+    worse = compare(times, ends, theirs, ours, name="v1")
+
+    assert (better.verdict, worse.verdict) == ("better", "worse")
+    assert "one night's look" in better.sentence
+    assert "no reason to activate" in better.sentence
+    assert "one night" not in worse.sentence

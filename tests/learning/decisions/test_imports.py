@@ -498,7 +498,9 @@ def test_short_trades_that_a_long_only_strategy_ignores_are_counted(bring: Impor
 
 
 def test_an_imported_trade_against_its_decision_is_a_warning(bring: Import, told: Any) -> None:
-    result = bring(without("realized_pnl", "target_label", "target_class", predicted_action="SELL", execution_side="BUY"))
+    result = bring(
+        without("realized_pnl", "target_label", "target_class", predicted_action="SELL", execution_side="BUY")
+    )
 
     assert (result.accepted, result.rejected, list(result.warnings.values())) == (1, [], [1])
     assert "The decision said SELL, and it was executed with BUY" in told()[0]["warning"]

@@ -363,7 +363,9 @@ def test_an_entry_well_before_its_decision_is_kept_with_a_warning(
     assert not warned or "entry_time" in sample.warning
 
 
-@pytest.mark.parametrize(("said", "side", "warned"), [("BUY", "SELL", True), ("HOLD", "SELL", True), ("BUY", "BUY", False)])
+@pytest.mark.parametrize(
+    ("said", "side", "warned"), [("BUY", "SELL", True), ("HOLD", "SELL", True), ("BUY", "BUY", False)]
+)
 def test_a_trade_against_its_decision_is_kept_with_a_warning(bench: Any, said: str, side: str, warned: bool) -> None:
     bench.decide(action=said)
 
