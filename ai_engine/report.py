@@ -63,6 +63,7 @@ def _walk_forward(judged: Judged, facts: verdict.Facts) -> dict[str, Any]:
     net = metrics.net_return_per_trade(seen.scores, seen.y, cost=judged.cost) if seen is not None else None
     return {
         "samples": facts.rows,
+        "judged": facts.scored,
         "accuracy": facts.accuracy,
         "ci95": [interval.low, interval.high] if interval else None,
         "ci_method": interval.method if interval else None,

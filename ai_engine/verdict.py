@@ -123,7 +123,7 @@ def sentence(facts: Facts, verdict: Verdict) -> str:
     if verdict is Verdict.SUSPECTED_LEAKAGE:
         return f"{_measured(facts)}: {_leaking(facts)}; {shipped}"
     meaning = (
-        f"not told from chance, for {_listed(doubts(facts))}"
+        f"cannot be told from chance, for {_listed(doubts(facts))}"
         if verdict is Verdict.NO_EVIDENCE
         else f"chance alone does as well in {facts.p_value:.1%} of alignments"
     )
@@ -133,9 +133,12 @@ def sentence(facts: Facts, verdict: Verdict) -> str:
 def _too_little(facts: Facts) -> str:
     rows, worth = _counted(facts.scored, "outcome"), int(facts.effective_samples)
     said = f"{rows} that the model had not seen"
+    lacking = missing(facts)
     if worth < facts.scored:
-        said += f", worth about {worth} independent ones,"
-    lacks = f"cannot tell this model from a coin ({_listed(missing(facts))})"
+        few = f" ({MIN_EFFECTIVE_SAMPLES} needed)" if facts.effective_samples < MIN_EFFECTIVE_SAMPLES else ""
+        said += f", worth about {worth} independent ones{few},"
+        lacking = lacking[:-1] if few else lacking  # the last of them, and said already
+    lacks = "cannot tell this model from a coin" + (f" ({_listed(lacking)})" if lacking else "")
     more = _rows_needed(facts)
     if more is None:
         return f"{said} {lacks}"

@@ -6,6 +6,7 @@ from typing import Any
 from ai_engine.comparison import BETTER
 from backend.cli.live_view import show_live, show_shadow
 from backend.cli.output import percent, print_facts, print_rows, say, when
+from backend.cli.picture import picture
 from backend.learning.versions.gate import MEANING
 
 NUMBERS = {"name": "number", "value": "value", "meaning": "what it means"}
@@ -21,9 +22,11 @@ def show_version(told: Mapping[str, Any]) -> None:
         say(f"Not recommended: {'; '.join(report.get('recommendation_reasons') or ['no reason is recorded'])}.")
     if report.get("self_audit"):
         say(report["self_audit"]["sentence"])
+    say(f"What now: {told['what_now']}", style="bold")
     if _walked(report):
         print("\nOver five periods, each forecast by what was known before it: what the verdict rests on")
         print_rows(_table(_periods(report, report["walk_forward"])), NUMBERS, "")
+        _draw(report)
     print("\nOn the newest fifth, forecast by what was known before it")
     print_rows(_table(_newest(report)), NUMBERS, "")
     show_live(told["live"], was_active=bool(told["activations"]))
@@ -36,6 +39,14 @@ def show_version(told: Mapping[str, Any]) -> None:
         reason = f": {entry['reason']}" if entry["reason"] else ""
         print(f"  {when(entry['at'])} {_change(entry, told['version_id'])}, by {entry['actor']}{reason}")
     print(f"\nEvery figure: qt model {told['version_id']} --json")
+
+
+def _draw(report: Mapping[str, Any]) -> None:
+    """The walk-forward's interval beside what it has to beat."""
+    walked = report["walk_forward"]
+    marks = {"baseline": report["baseline_accuracy"], "pays from": report["break_even_accuracy"]}
+    for line in picture(walked["accuracy"], walked["ci95"], marks):
+        print(f"  {line}")
 
 
 def _change(entry: Mapping[str, Any], version: str) -> str:
@@ -80,11 +91,7 @@ def _baseline(report: Mapping[str, Any]) -> tuple[str, str, str]:
 def _periods(report: Mapping[str, Any], walked: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """What decides, in the order in which it is to be believed."""
     rows = [
-        (
-            "accuracy",
-            percent(walked["accuracy"]),
-            f"right directions, {walked['samples']:,} rows with small moves left out",
-        ),
+        ("accuracy", percent(walked["accuracy"]), _directions(walked)),
         _interval(walked["ci95"]),
         _baseline(report),
         (
@@ -103,12 +110,21 @@ def _periods(report: Mapping[str, Any], walked: Mapping[str, Any]) -> list[tuple
     if challengers:
         rows.append(("ridge", percent(challengers["ridge"]["accuracy"]), "a ridge regression on the same rows"))
     nights = report["e_value"]
-    rows.append(
-        ("all nights", "-" if nights is None else f"{nights:.3g}", "evidence of all matured forecasts; 20 wanted")
-    )
+    if nights is None:
+        rows.append(("all nights", "-", "not known yet: no forecast that was made before its outcome met a move"))
+    else:
+        rows.append(("all nights", f"{nights:.3g}", "evidence of all matured forecasts; 20 wanted"))
     if report["comparison"]:
         rows.append(("against", report["comparison"]["champion"], _compared(report["comparison"]["verdict"])))
     return rows
+
+
+def _directions(walked: Mapping[str, Any]) -> str:
+    """What the accuracy is a share of; older reports did not keep it."""
+    if walked.get("judged") is None:
+        return f"right directions among {walked['samples']:,} rows, those that moved less than the costs not counted"
+    small = walked["samples"] - walked["judged"]
+    return f"right directions among {walked['judged']:,} moves larger than the costs ({small:,} smaller ones left out)"
 
 
 def _compared(verdict: str) -> str:

@@ -81,8 +81,9 @@ def _show_training(told: Mapping[str, Any]) -> None:
         print(told.get("message") or f"{told['status']}: {told['reason']} ({cell(rest)}).")
         return
     print(told["message"])
-    print(told["report"]["sentence"])
-    print(f"All of it: qt model {told['version_id']}    Let it decide: qt activate {told['version_id']}")
+    say(told["report"]["sentence"])
+    say(f"What now: {told['what_now']}")
+    print(f"All of it: qt model {told['version_id']}")
 
 
 def models(strategy: StrategyOption = None, limit: LimitOption = 20, as_json: JsonOption = False) -> None:

@@ -64,7 +64,7 @@ def test_the_words_are_asked_in_their_order() -> None:
         ({"smallest_test": 29}, "judge a part on"),
         ({"shifts": 38}, "wrong alignments"),
         ({"windows": 9}, "windows"),
-        ({"effective_samples": 29.9}, "independent outcomes"),
+        ({"effective_samples": 29.9}, "worth about 29 independent ones (30 needed)"),
     ],
 )
 def test_each_lack_of_data_is_said(lack: dict[str, float], word: str) -> None:
@@ -95,7 +95,7 @@ def test_overlapping_outcomes_need_so_many_more_rows() -> None:
 
     said = sentence(overlapping, judge(overlapping))
 
-    assert "240 outcomes that the model had not seen, worth about 20 independent ones," in said
+    assert "240 outcomes that the model had not seen, worth about 20 independent ones (30 needed), cannot tell" in said
     assert "about 2600 more" in said
 
 

@@ -243,7 +243,7 @@ REPORT: dict[str, Any] = {
     "window_start": "2026-02-01T00:00:00Z", "window_end": "2026-03-01T00:00:00Z", "quarantined": {"other_schema": 3},
     "constant_features": [], "target_kind": "trade", "e_value": 1.234567e30,
     "walk_forward": {
-        "samples": 325, "accuracy": 0.53, "ci95": [0.47, 0.59], "p_value": 0.31, "net_return": -0.001,
+        "samples": 325, "judged": 300, "accuracy": 0.53, "ci95": [0.47, 0.59], "p_value": 0.31, "net_return": -0.001,
         "challengers": {"ridge": {"accuracy": 0.541}},
     },
     "comparison": {"champion": "v20260301_030000", "verdict": "not_distinguishable"},
@@ -278,7 +278,8 @@ DETAIL: dict[str, Any] = {
     "version_id": "v20260302_030000", "strategy": "default", "is_active": False, "activated_at": None,
     "is_shadow": False,
     "replaced_at": None, "trained_at": "2026-03-02T03:00:00Z", "verdict": "no_evidence", "recommended": False,
-    "model_path": "ai_engine/models/x.pkl", "report": REPORT, "activations": [], "history": [],
+    "what_now": "Do not activate it.", "model_path": "ai_engine/models/x.pkl", "report": REPORT,
+    "activations": [], "history": [],
     "live": {"total_predictions": 0}, "shadow": FARED | COUNTS | {"forecasts": 0},
     "lineage": {
         "rows_by_label_source": {"executed": 500}, "recipe": {"name": "small", "version": "x", "trees": 9, "depth": 2},
@@ -297,7 +298,8 @@ def test_a_version_is_told_with_what_each_number_means(capsys: pytest.CaptureFix
         "Verdict: no_evidence. Nothing shows that it is better than a coin.",
         "Not recommended: no evidence.",
         "90 newer moves larger than the costs (10 smaller ones left out)",
-        "right directions, 325 rows with small moves left out",
+        "right directions among 300 moves larger than the costs (25 smaller ones left out)",
+        "What now: Do not activate it.",
         "47.0 % to 59.0 %",
         "what 'always up' scores on the same rows",
         "31.0 %",
@@ -314,6 +316,22 @@ def test_a_version_is_told_with_what_each_number_means(capsys: pytest.CaptureFix
         "cannot be rebuilt",
     ):
         assert part in told, part
+
+
+def test_an_older_report_says_what_it_knows_of_small_moves(capsys: pytest.CaptureFixture[str]) -> None:
+    walked = {name: value for name, value in REPORT["walk_forward"].items() if name != "judged"}
+
+    show_version(DETAIL | {"report": REPORT | {"walk_forward": walked, "e_value": None}})
+
+    told = capsys.readouterr().out
+    assert "among 325 rows, those that moved less than the costs not counted" in told
+    assert "not known yet: no forecast that was made before its outcome" in told
+
+
+def test_better_is_told_as_one_nights_look(capsys: pytest.CaptureFixture[str]) -> None:
+    show_version(DETAIL | {"report": REPORT | {"comparison": {"champion": "v1", "verdict": "better"}}})
+
+    assert "better on this one night" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("walked", [None, {"samples": None, "accuracy": None}, {"samples": 0, "accuracy": None}])

@@ -40,7 +40,10 @@ class Challengers(Answer):
 class WalkForward(Answer):
     """The judgement over five periods, each forecast by a fit on what was known before; the verdict rests on it."""
 
-    samples: int | None = Field(description="Rows judged out of sample.")
+    samples: int | None = Field(description="Rows forecast out of sample, those that moved less than the costs too.")
+    judged: int | None = Field(
+        None, description="Those of them that moved more: what `accuracy` is a share of. Null in older reports."
+    )
     accuracy: float | None = Field(description="Share with the right direction, from 0 to 1.")
     ci95: list[float] | None = Field(
         description="[low, high] of it at 95 %, the upper end raised to what the parts' own spread allows, because the "

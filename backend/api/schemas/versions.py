@@ -68,6 +68,10 @@ class ModelDetail(ModelOut):
 
     status: Literal["ok"] = Field(description="Always `ok`.")
     model_path: str = Field(description="Its file, as the service names it.")
+    what_now: str = Field(
+        description="What a person should do about it now, in one sentence: the first line that applies of the manual's"
+        " list 'Activate, wait, or roll back'."
+    )
     report: ReportOut = Field(description="How it was judged.")
     lineage: Annotated[dict[str, Any], DescribedAs(Lineage)] = Field(description="Where it comes from.")
     live: Annotated[dict[str, Any], DescribedAs(LiveMetrics)] = Field(description="How it fares.")
@@ -124,7 +128,8 @@ class RetrainSuccess(Answer):
     train_mae: float | None = Field(description="Mean absolute error on the former.")
     validation_mae: float | None = Field(description="Mean absolute error on the latter.")
     model_path: str = Field(description="Its file, as the service names it.")
-    message: str = Field(description="What to do next.")
+    message: str = Field(description="Where to activate it, should you want to; `what_now` says whether.")
+    what_now: str = Field(description="What a person should do about it now, in one sentence.")
     report: ReportOut = Field(description="How it was judged.")
     strategy: str = Field(description="The partition it was trained for.")
     run_id: str = Field(description="The run that made it.")

@@ -10,6 +10,7 @@ from sqlalchemy.event import listen
 from backend.database import Database
 from backend.learning.evidence import drift
 from backend.learning.evidence.live_evidence import ACTOR, DRIFT_EVERY, LiveEvidence, look
+from backend.learning.evidence.version_page import version_page
 from backend.learning.versions.activation import rollback
 from backend.learning.versions.serving import Serving
 from backend.learning.versions.store import ArtifactStore
@@ -36,6 +37,11 @@ def told(house: LiveHouse, code: str) -> list[str]:
     return [event.state for event in house.rows(Event) if event.code == code]
 
 
+def now_of(house: LiveHouse, version_id: str) -> str:
+    page = house.database.read(version_page, version_id, serving=house.serving, cost=house.settings.cost)
+    return str(page["what_now"])
+
+
 def test_a_version_that_turned_wrong_is_alarmed_about_and_goes_on_deciding(house: LiveHouse) -> None:
     first, second = house.train_two()
     house.activate(first)
@@ -54,6 +60,11 @@ def test_a_version_that_turned_wrong_is_alarmed_about_and_goes_on_deciding(house
     assert event.detail["evidence"]["lost"] is True
     assert event.detail["remedy"].startswith(f"Go back to {first}: qt rollback")
     assert house.active() == second
+    assert now_of(house, second).startswith("Take it back (skill_lost): qt rollback")
+    house.deactivate()
+    house.activate(second)
+    house.look()
+    assert now_of(house, second).startswith("It decides."), "counting began anew"
 
 
 def test_of_a_version_that_was_held_to_a_coin_the_alarm_claims_no_skill(house: LiveHouse) -> None:
