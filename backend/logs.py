@@ -59,7 +59,7 @@ class FewerRounds(logging.Filter):
         self._due = timer()
         self._left_out = 0
 
-    def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:
+    def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is written; a round's line that is tells how many before it were not."""
         if record.name != ROUNDS_LOGGER or record.levelno > logging.INFO or not self._watched():
             return True
@@ -68,11 +68,9 @@ class FewerRounds(logging.Filter):
             self._left_out += 1
             return False
         told, self._left_out, self._due = self._left_out, 0, now + SECONDS_BETWEEN_ROUNDS
-        if not told:
-            return True
-        shown = logging.makeLogRecord(record.__dict__)
-        shown.msg, shown.args = f"{record.getMessage()} ({told:,} rounds before it not shown)", ()
-        return shown
+        if told:
+            record.msg, record.args = f"{record.getMessage()} ({told:,} rounds before it not shown)", ()
+        return True
 
 
 def _at_a_terminal() -> bool:

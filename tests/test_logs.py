@@ -54,10 +54,16 @@ def test_a_terminal_shows_one_round_in_half_a_minute_and_says_how_many_it_stands
     rounds = FewerRounds(lambda: True, timer=lambda: now)
 
     for now in (0.0, 0.1, 29.9, 30.0, 61.0):
-        passed = rounds.filter(round_line(now))
-        shown.append(passed if isinstance(passed, bool) else passed.getMessage())
+        line = round_line(now)
+        shown.append(line.getMessage() if rounds.filter(line) else None)
 
-    assert shown == [True, False, False, "BUY=30 SELL=2 HOLD=3 (2 rounds before it not shown)", True]
+    assert shown == [
+        "BUY=0 SELL=2 HOLD=3",
+        None,
+        None,
+        "BUY=30 SELL=2 HOLD=3 (2 rounds before it not shown)",
+        "BUY=61 SELL=2 HOLD=3",
+    ]
     assert rounds.filter(round_line(62.0, name="backend.trading.turns")) is True, "whatever else is said is shown"
     assert rounds.filter(round_line(62.0, level=logging.WARNING)) is True
 
