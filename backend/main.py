@@ -44,7 +44,7 @@ from backend.learning.evidence.live_evidence import LiveEvidence
 from backend.learning.evidence.self_audit import AuditService
 from backend.learning.evidence.watch import WatchService
 from backend.learning.versions.activation import VersionService
-from backend.learning.versions.retrain import RetrainService, end_retrainings
+from backend.learning.versions.retrain import RetrainService
 from backend.learning.versions.serving import Serving
 from backend.learning.versions.store import ArtifactStore
 from backend.learning.versions.trainer import SubprocessTrainer, Trainer
@@ -52,6 +52,7 @@ from backend.logs import Redactor, configure_logging
 from backend.models import Base
 from backend.operations.delivery import Deliverer
 from backend.operations.delivery_targets import check_addresses
+from backend.operations.jobs import end_own
 from backend.scheduler import add_live_evidence, add_self_audits, add_watch, build_scheduler
 from backend.setting_values import secrets_of
 from backend.settings import Settings
@@ -62,7 +63,7 @@ from backend.trading.turns import Workplace
 logger = structlog.get_logger(__name__)
 
 DISTRIBUTION = "quantum-trader"
-WAITING_RETRAININGS = 64
+MOST_WAITING = 64
 WARM_UP_AFTER_SECONDS = 1.0
 ROUTERS = (
     decisions.router,
@@ -95,7 +96,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> FastAPI:
             context = await run_sync(_open, settings, trainer, auditor, clock)
             stack.callback(context.database.close)
             app.state.context = context
-            stack.push_async_callback(_in_thread, partial(end_retrainings, context.retraining))
+            stack.push_async_callback(_in_thread, partial(end_own, context.database, clock))
             stack.callback(trainer.close)
             stack.callback(auditor.close)
             await _start_delivery(context, stack)
@@ -144,7 +145,7 @@ def _open(settings: Settings, trainer: Trainer, auditor: Auditor, clock: Clock) 
         versions=VersionService(database, settings, store, clock),
         decisions=DecisionService(database, settings, serving, clock),
         clock=clock,
-        retrain_limiter=CapacityLimiter(WAITING_RETRAININGS),
+        waiting=CapacityLimiter(MOST_WAITING),
     )
 
 

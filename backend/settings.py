@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from ai_engine.candles import timeframe_ms
+from ai_engine.labels import round_trip_cost
 from backend import env_file as env_files
 from backend import setting_values as values
 from backend.env_file import SettingsError
@@ -92,7 +93,7 @@ class Settings:
     @property
     def cost(self) -> float:
         """The round trip's cost as a fraction of the entry notional: fee and slippage on both legs."""
-        return 2 * (self.fee_rate + self.slippage_bps / 10_000)
+        return round_trip_cost(self.fee_rate, self.slippage_bps)
 
     @property
     def timeframe_ms(self) -> int:

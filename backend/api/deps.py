@@ -26,7 +26,7 @@ DEFAULT_STRATEGY = "default"
 class AppContext:
     """Everything the entrances call into; assembled once, when the service starts.
 
-    ``schedule`` is None where retraining by schedule is off.
+    ``schedule`` is None where retraining by schedule is off; ``waiting`` are the threads of calls that wait for runs.
     """
 
     settings: Settings
@@ -40,7 +40,7 @@ class AppContext:
     versions: VersionService
     decisions: DecisionService
     clock: Clock
-    retrain_limiter: CapacityLimiter
+    waiting: CapacityLimiter
 
     def strategy(self, named: str | None) -> str:
         """The strategy of a call that may name one."""

@@ -3,7 +3,6 @@
 from functools import partial
 from typing import Annotated, Any
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 from sqlalchemy.orm import Session
@@ -11,12 +10,13 @@ from sqlalchemy.orm import Session
 from backend.api.deps import ActorDep, ContextDep
 from backend.api.parameters import Cursor, Limit, RunIdPath, StrategyQuery
 from backend.api.routing import AdminRoute
+from backend.api.runs import Wait, answered, started
 from backend.api.schemas.fields import PlainInteger
 from backend.api.schemas.problems import problems
 from backend.api.schemas.versions import RetrainAnswer, RetrainStarted, RunList, RunOut
 from backend.errors import NotFoundError
 from backend.learning.decisions.strategies import get_strategy
-from backend.learning.versions.retrain import retrain, start_retrain
+from backend.learning.versions.retrain import RetrainOptions, retrain, start_retrain
 from backend.operations import runs
 from backend.settings import Settings
 
@@ -27,7 +27,6 @@ MinSamples = Annotated[
     PlainInteger,
     Query(ge=1, le=1_000_000, description="Fewer known outcomes in the window: skipped. Left out: the setting."),
 ]
-Wait = Annotated[bool, Query(description="`false`: answer 202 with a run_id at once.")]
 IncludeSynthetic = Annotated[bool, Query(description="Train on `qt bootstrap`'s rows too; the version then says so.")]
 
 
@@ -56,21 +55,15 @@ async def retrain_now(
     `success` carries the whole report. `skipped`: `insufficient_samples` or `no_new_samples`. `error`:
     `too_few_valid_samples`, `degenerate_data` or `training_failed`. One at a time a strategy: 409 otherwise.
     """
-    train = partial(
-        retrain if wait else start_retrain,
-        context.retraining,
+    options = RetrainOptions(
         strategy=context.strategy(strategy),
         actor=actor,
         min_samples=min_samples,
         include_synthetic=include_synthetic,
     )
-    # Waiting takes minutes: threads of its own, so that however many wait, every other call still finds one.
-    answer = await run_sync(train, limiter=context.retrain_limiter, abandon_on_cancel=True)
-    return JSONResponse(answer) if wait else JSONResponse(_started(answer), status_code=202)
-
-
-def _started(run_id: Any) -> dict[str, Any]:
-    return {"status": "started", "run_id": run_id}
+    if wait:
+        return await answered(context, partial(retrain, context.retraining, **options))
+    return await started(context, partial(start_retrain, context.retraining, **options))
 
 
 @router.get(

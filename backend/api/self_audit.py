@@ -3,17 +3,25 @@
 from functools import partial
 from typing import Annotated
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
 from backend.api.deps import ActorDep, ContextDep
 from backend.api.parameters import StrategyQuery
 from backend.api.routing import AdminRoute
+from backend.api.runs import Wait, answered, started
 from backend.api.schemas.fields import PlainInteger
 from backend.api.schemas.problems import problems
 from backend.api.schemas.self_audit import SelfAuditAnswer, SelfAuditOut, SelfAuditStarted
-from backend.learning.evidence.self_audit import FEWEST, MOST, PLACEBOS, PLANTED, self_audit, start_self_audit
+from backend.learning.evidence.self_audit import (
+    FEWEST,
+    MOST,
+    PLACEBOS,
+    PLANTED,
+    AuditOptions,
+    self_audit,
+    start_self_audit,
+)
 from backend.learning.evidence.self_audit_state import state_of
 
 router = APIRouter(prefix="/ai", tags=["operating"], route_class=AdminRoute)
@@ -26,7 +34,6 @@ Planted = Annotated[
     PlainInteger,
     Query(ge=FEWEST, le=MOST, description="Worlds with a planted signal, half right in 60 %, half in 70 %."),
 ]
-Wait = Annotated[bool, Query(description="`false`: answer 202 with a run_id at once.")]
 
 
 @router.post(
@@ -53,16 +60,10 @@ async def audit_now(
     that is not there, which also raises the alarm `self_audit_failed`. `skipped`: `insufficient_samples`. `error`:
     `too_few_valid_samples`, `degenerate_data` or `audit_failed`. One at a time a strategy: 409 otherwise.
     """
-    audit = partial(
-        self_audit if wait else start_self_audit,
-        context.auditing,
-        strategy=context.strategy(strategy),
-        actor=actor,
-        placebos=placebos,
-        planted=planted,
-    )
-    answer = await run_sync(audit, limiter=context.retrain_limiter, abandon_on_cancel=True)
-    return JSONResponse(answer) if wait else JSONResponse({"status": "started", "run_id": answer}, status_code=202)
+    options = AuditOptions(strategy=context.strategy(strategy), actor=actor, placebos=placebos, planted=planted)
+    if wait:
+        return await answered(context, partial(self_audit, context.auditing, **options))
+    return await started(context, partial(start_self_audit, context.auditing, **options))
 
 
 @router.get(

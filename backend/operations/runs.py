@@ -35,7 +35,7 @@ class NewRun:
 class RunInProgressError(ConflictError):
     """The job already runs for this strategy."""
 
-    def __init__(self, strategy: str, run_id: str | None, job: str = RETRAINING) -> None:
+    def __init__(self, job: str, strategy: str, run_id: str | None) -> None:
         audit = job == SELF_AUDIT
         what, where = ("self-audit", "self-audit") if audit else ("retraining", f"retraining-runs/{run_id}")
         super().__init__(
@@ -64,7 +64,7 @@ def start(session: Session, new: NewRun, now: datetime) -> str:
     close_lost(session, now)
     running = session.scalars(_running(new.job, new.strategy)).one_or_none()
     if running is not None:
-        raise RunInProgressError(new.strategy, running.run_id, new.job)
+        raise RunInProgressError(new.job, new.strategy, running.run_id)
     run = _of_slot(session, new) if new.slot else None
     if run is None:
         run = JobRun(run_id=f"run-{uuid4().hex[:20]}", job=new.job, strategy=new.strategy, slot=new.slot)

@@ -1,13 +1,10 @@
 """The service audits itself: the installed pipeline on its own data, with nothing to find in it and with something."""
 
-import logging
-import threading
-from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, NotRequired, TypedDict, Unpack
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ai_engine import pipeline
@@ -22,15 +19,12 @@ from backend.learning.decisions.strategies import get_strategy
 from backend.learning.evidence.audit_ground import Reading, read_ground
 from backend.learning.evidence.auditor import Auditor
 from backend.learning.versions.audited import newest_run
-from backend.learning.versions.children import ChildFailedError, ChildStoppedError, Progress
-from backend.learning.versions.heartbeat import Heartbeat
 from backend.operations import runs
 from backend.operations.alarms import close_alarm, raise_alarm
 from backend.operations.codes import CATALOGUE_OF_CODES, Code
+from backend.operations.jobs import Answer, Begun, Job, Progress
 from backend.operations.runs import SELF_AUDIT
 from backend.settings import Settings
-
-logger = logging.getLogger(__name__)
 
 PLACEBOS, PLANTED = 100, 40
 FEWEST, MOST = 10, 1_000
@@ -58,71 +52,27 @@ class AuditOptions(TypedDict):
     progress: NotRequired[Progress | None]
 
 
-def self_audit(service: AuditService, **options: Unpack[AuditOptions]) -> dict[str, Any]:
+def self_audit(service: AuditService, **options: Unpack[AuditOptions]) -> Answer:
     """Audit now and answer as ``POST /ai/self-audit`` does; 409 while one of this strategy runs."""
-    return _carry_out(service, options, _begin(service, options))
+    job, begun = _begin(service, options)
+    return job.carry_out(begun, partial(_audit, service, options), options.get("progress"))
 
 
 def start_self_audit(service: AuditService, **options: Unpack[AuditOptions]) -> str:
     """Begin an audit, which goes on in a thread, and return its run's id."""
-    run_id = _begin(service, options)
-    name, work = f"self-audit-{options['strategy']}", copy_context().run
-    threading.Thread(target=work, args=(_in_background, service, options, run_id), name=name, daemon=True).start()
-    return run_id
+    job, begun = _begin(service, options)
+    job.start(begun, partial(_audit, service, options), options.get("progress"))
+    return begun.run_id
 
 
-def _in_background(service: AuditService, options: AuditOptions, run_id: str) -> None:
-    try:
-        answer = _carry_out(service, options, run_id)
-        said = answer.get("sentence") or answer.get("reason")
-        logger.info("Self-audit of %s: %s", options["strategy"], said)
-    except runs.RunLostError as lost:
-        logger.info("%s", lost.message)
-    except Exception:
-        logger.exception("The self-audit %s failed.", run_id)
-
-
-def _begin(service: AuditService, options: AuditOptions) -> str:
+def _begin(service: AuditService, options: AuditOptions) -> tuple[Job, Begun]:
     strategy = options["strategy"]
     service.database.read(get_strategy, strategy, settings=service.settings)
-    new = runs.NewRun(SELF_AUDIT, strategy, options["actor"], options.get("slot"))
-    try:
-        return service.database.write(runs.start, new, service.clock())
-    except IntegrityError as error:
-        running = service.database.read(runs.running_run_id, SELF_AUDIT, strategy)
-        if running is None and new.slot is not None:
-            raise runs.SlotTakenError(strategy, new.slot) from error
-        raise runs.RunInProgressError(strategy, running, SELF_AUDIT) from error
+    job = Job(service.database, service.clock, SELF_AUDIT, "self-audit", "audit_failed", _close)
+    return job, job.begin(strategy, options["actor"], options.get("slot"))
 
 
-def _carry_out(service: AuditService, options: AuditOptions, run_id: str) -> dict[str, Any]:
-    """Audit and close the run with what came of it; whatever goes wrong, the run does not stay open."""
-    strategy, told = options["strategy"], options.get("progress")
-    try:
-        with Heartbeat(service.database, run_id, service.clock) as heartbeat:
-
-            def progress(stage: str, share: float) -> None:
-                heartbeat.tell(stage, share)
-                if told is not None:
-                    told(stage, share)
-
-            answer = _audit(service, options, progress)
-    except runs.RunLostError:
-        raise
-    except ChildStoppedError:
-        answer = {"status": "error", "reason": "lost", "detail": "The service stopped during the self-audit."}
-    except (ChildFailedError, OSError) as error:
-        logger.warning("The self-audit %s of %s failed: %s", run_id, strategy, error)
-        answer = {"status": "error", "reason": "audit_failed", "detail": str(error)}
-    except BaseException as error:
-        answer = {"status": "error", "reason": "audit_failed", "detail": repr(error)[:500]}
-        service.database.write(_finish, run_id, strategy, service.clock(), answer)
-        raise
-    service.database.write(_finish, run_id, strategy, service.clock(), answer)
-    return {**answer, "strategy": strategy, "run_id": run_id}
-
-
-def _audit(service: AuditService, options: AuditOptions, progress: Progress) -> dict[str, Any]:
+def _audit(service: AuditService, options: AuditOptions, progress: Progress) -> Answer:
     started = service.clock()
     progress("reading", 0.0)
     reading = service.database.read(_read, service.settings, options["strategy"])
@@ -173,23 +123,23 @@ def _refusal(session: Session, settings: Settings, options: AuditOptions, readin
     return None
 
 
-def _finish(session: Session, run_id: str, strategy: str, now: datetime, answer: dict[str, Any]) -> None:
-    runs.finish(session, run_id, now, answer["status"], answer)
+def _close(session: Session, begun: Begun, answer: Answer, now: datetime) -> None:
+    runs.finish(session, begun.run_id, now, answer["status"], answer)
     if answer["status"] != "success":
         return
     if answer["holds"] is None:  # nothing could be judged: nothing says that what was wrong is mended
         return
     if answer["holds"]:
-        close_alarm(session, Code.SELF_AUDIT_FAILED, strategy, at=now)
+        close_alarm(session, Code.SELF_AUDIT_FAILED, begun.strategy, at=now)
         return
     said = ("false_approval_rate", "false_approval_ci95", "placebo_accuracy", "placebos", "faults")
     raise_alarm(
         session,
         Code.SELF_AUDIT_FAILED,
-        strategy,
-        strategy=strategy,
+        begun.strategy,
+        strategy=begun.strategy,
         severity=CATALOGUE_OF_CODES[Code.SELF_AUDIT_FAILED].severity,
         detail=answer["sentence"],
-        evidence={"run_id": run_id, **{name: answer[name] for name in said}},
+        evidence={"run_id": begun.run_id, **{name: answer[name] for name in said}},
         at=now,
     )

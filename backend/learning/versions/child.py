@@ -24,7 +24,7 @@ def answer(work: Callable[[Any, Tell], None]) -> int:
     request = frames.receive(sys.stdin.buffer)
     if request is None:
         return 1
-    threading.Thread(target=_end_with_input, args=(sys.stdin.buffer,), daemon=True).start()
+    threading.Thread(target=_end_with_input, args=(sys.stdin.fileno(),), daemon=True).start()
     work(pickle.loads(request[1]), lambda head, body=b"": frames.send(answers, head, body))
     return 0
 
@@ -36,7 +36,10 @@ def _own_output() -> BinaryIO:
     return answers
 
 
-def _end_with_input(stream: BinaryIO) -> None:
-    """The parent holds the other end open while it lives."""
-    stream.read(1)
+def _end_with_input(descriptor: int) -> None:
+    """The parent holds the other end open while it lives.
+
+    Past Python's buffer: a thread that waits in there holds its lock, and the interpreter aborts instead of ending.
+    """
+    os.read(descriptor, 1)
     os._exit(1)

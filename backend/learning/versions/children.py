@@ -8,26 +8,18 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from backend.learning.versions import frames
+from backend.operations.jobs import Progress, WorkFailedError, WorkStoppedError
 
-Progress = Callable[[str, float], None]
 Answer = tuple[dict[str, Any], bytes]
 
 PROJECT_ROOT = Path(__file__).resolve().parents[3]
 KEPT_ERROR_LINES = 20
 ONE_QUIET_THREAD = {"OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": "1"}
-
-
-class ChildFailedError(Exception):
-    """The child did not come to an end; the message says why, in a sentence."""
-
-
-class ChildStoppedError(Exception):
-    """The service is shutting down; the child did not fail, it was cut off."""
 
 
 class Children:
@@ -44,10 +36,10 @@ class Children:
         self._lock = threading.Lock()
         self._closed = False
 
-    def ask(self, request: Any, progress: Progress | None = None) -> Answer:
-        """One child's answer; ChildFailedError where it did not come to an end."""
+    def ask(self, request: Any, progress: Progress | None = None, group: "Group | None" = None) -> Answer:
+        """One child's answer; WorkFailedError where it did not come to an end, or was ended with its ``group``."""
         message = pickle.dumps(request, protocol=pickle.HIGHEST_PROTOCOL)
-        with self._child() as child:
+        with self._child() as child, group.of(child) if group else contextlib.nullcontext():
             overdue = threading.Event()
             deadline = threading.Timer(self._deadline_seconds, _kill, (child, overdue))
             deadline.daemon = True
@@ -74,7 +66,7 @@ class Children:
     def _child(self) -> Iterator[subprocess.Popen[bytes]]:
         with self._lock:
             if self._closed:
-                raise ChildStoppedError
+                raise WorkStoppedError
             child = _spawn(self._program)
             self._children.add(child)
         try:
@@ -88,10 +80,39 @@ class Children:
 
     def _failure(self, code: int, overdue: bool, errors: str) -> Exception:
         if self._closed:
-            return ChildStoppedError()
+            return WorkStoppedError()
         if overdue:
-            return ChildFailedError(f"The {self._what} took longer than {self._deadline_seconds:g} seconds.")
-        return ChildFailedError(f"The {self._what} process {_ended(code)}. {errors}".strip())
+            return WorkFailedError(f"The {self._what} took longer than {self._deadline_seconds:g} seconds.")
+        return WorkFailedError(f"The {self._what} process {_ended(code)}. {errors}".strip())
+
+
+class Group:
+    """Children that answer one question between them, to be ended together."""
+
+    def __init__(self) -> None:
+        self._children: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self._ended = False
+
+    def end(self) -> None:
+        """End all of them, also those that are still to come."""
+        with self._lock:
+            self._ended = True
+            for child in self._children:
+                child.kill()
+
+    @contextlib.contextmanager
+    def of(self, child: subprocess.Popen[bytes]) -> Iterator[None]:
+        """The child belongs to the group while it lives."""
+        with self._lock:
+            self._children.add(child)
+            if self._ended:
+                child.kill()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._children.discard(child)
 
 
 def _spawn(program: str) -> subprocess.Popen[bytes]:

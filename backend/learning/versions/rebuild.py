@@ -15,8 +15,9 @@ from backend.errors import ConflictError, UnavailableError
 from backend.learning.decisions.rows import RowsThen, read_rows_again
 from backend.learning.versions.find import look_up
 from backend.learning.versions.lineage import BLOCK, block_digests, unpacked
-from backend.learning.versions.trainer import Progress, Trainer, TrainingFailedError
+from backend.learning.versions.trainer import Trainer
 from backend.models import AIModelVersion
+from backend.operations.jobs import Progress, WorkFailedError
 
 CHANGED = {
     "gone": "are gone",
@@ -67,7 +68,7 @@ def rebuild(database: Database, trainer: Trainer, version_id: str, progress: Pro
     _check_rows(version, rows, context)
     try:
         trained = trainer(rows.rows, context, progress)
-    except TrainingFailedError as error:
+    except WorkFailedError as error:
         raise UnavailableError(f"{version_id} could not be trained again: {error}", reason="training_failed") from error
     return _compared(version, trained, len(rows.ids))
 

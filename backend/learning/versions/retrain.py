@@ -1,17 +1,13 @@
 """One retraining of one strategy, by call or by schedule: the same function, the same answers."""
 
-import logging
 import math
-import threading
-import time
 from collections import Counter
-from contextvars import copy_context
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, NotRequired, TypedDict, Unpack
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ai_engine import pipeline
@@ -23,27 +19,19 @@ from backend.database import Database
 from backend.learning.decisions.rows import TrainingRead, read_training_rows
 from backend.learning.decisions.strategies import get_strategy
 from backend.learning.versions import audited, news
-from backend.learning.versions.heartbeat import Heartbeat
 from backend.learning.versions.lineage import lineage_of
 from backend.learning.versions.past import read_past
 from backend.learning.versions.publish import Publication, folder_name, publish
 from backend.learning.versions.store import ArtifactStore
-from backend.learning.versions.trainer import (
-    Progress,
-    Trainer,
-    TrainingFailedError,
-    TrainingStoppedError,
-)
+from backend.learning.versions.trainer import Trainer
 from backend.models import AIModelVersion, AITrainingSample
 from backend.operations import runs
+from backend.operations.jobs import Answer, Begun, Job, Progress
 from backend.settings import Settings
-
-logger = logging.getLogger(__name__)
 
 JOB = runs.RETRAINING
 SEED = 20_251_112
 MIN_NEW_SHARE = 0.02
-PATIENCE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -83,89 +71,33 @@ class _Reading:
     new_outcomes: int
 
 
-def retrain(service: RetrainService, **options: Unpack[RetrainOptions]) -> dict[str, Any]:
+def retrain(service: RetrainService, **options: Unpack[RetrainOptions]) -> Answer:
     """Retrain now and answer as ``POST /ai/retrain`` does; 409 while one of this strategy runs."""
-    return _carry_out(service, options, _begin(service, options))
+    job, begun = _begin(service, options)
+    return job.carry_out(begun, partial(_train, service, options, begun.run_id), options.get("progress"))
 
 
 def start_retrain(service: RetrainService, **options: Unpack[RetrainOptions]) -> str:
-    """Begin a retraining, which goes on in a thread under its caller's request id, and return its run's id."""
-    run_id = _begin(service, options)
-    name, work = f"retrain-{options['strategy']}", copy_context().run
-    threading.Thread(target=work, args=(_in_background, service, options, run_id), name=name, daemon=True).start()
-    return run_id
+    """Begin a retraining, which goes on in a thread, and return its run's id."""
+    job, begun = _begin(service, options)
+    job.start(begun, partial(_train, service, options, begun.run_id), options.get("progress"))
+    return begun.run_id
 
 
-def end_retrainings(service: RetrainService, patience_seconds: float = PATIENCE_SECONDS) -> None:
-    """Leave no run of this process open: those that its closed trainer has cut off end themselves, or are closed."""
-    deadline = time.monotonic() + patience_seconds
-    while service.database.read(runs.own_running) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    service.database.write(runs.close_own, service.wall())
-
-
-def _in_background(service: RetrainService, options: RetrainOptions, run_id: str) -> None:
-    try:
-        _carry_out(service, options, run_id)
-    except runs.RunLostError as lost:
-        logger.info("%s", lost.message)
-    except Exception:
-        logger.exception("The retraining %s failed.", run_id)
-
-
-def _begin(service: RetrainService, options: RetrainOptions) -> str:
+def _begin(service: RetrainService, options: RetrainOptions) -> tuple[Job, Begun]:
     strategy = options["strategy"]
     service.database.read(get_strategy, strategy, settings=service.settings)
-    new = runs.NewRun(JOB, strategy, options["actor"], options.get("slot"))
-    try:
-        return service.database.write(runs.start, new, service.wall())
-    except IntegrityError as error:
-        running = service.database.read(runs.running_run_id, JOB, strategy)
-        if running is None and new.slot is not None:
-            raise runs.SlotTakenError(strategy, new.slot) from error
-        raise runs.RunInProgressError(strategy, running) from error
+    job = Job(service.database, service.wall, JOB, "training", "training_failed", _close, success_is_closed=True)
+    return job, job.begin(strategy, options["actor"], options.get("slot"))
 
 
-def _carry_out(service: RetrainService, options: RetrainOptions, run_id: str) -> dict[str, Any]:
-    """Train and close the run with what came of it; whatever goes wrong, the run does not stay open."""
-    try:
-        with Heartbeat(service.database, run_id, service.wall) as heartbeat:
-            answer = _train(service, options, run_id, _both(heartbeat.tell, options.get("progress")))
-    except runs.RunLostError:
-        raise
-    except TrainingStoppedError:
-        answer = {"status": "error", "reason": "lost", "detail": "The service stopped during the training."}
-    except (TrainingFailedError, OSError) as error:
-        logger.warning("The retraining %s of %s failed: %s", run_id, options["strategy"], error)
-        answer = {"status": "error", "reason": "training_failed", "detail": str(error)}
-    except BaseException as error:
-        _close(service, run_id, {"status": "error", "reason": "training_failed", "detail": repr(error)[:500]})
-        raise
-    if answer["status"] != "success":
-        _close(service, run_id, answer)
-    return {**answer, "strategy": options["strategy"], "run_id": run_id}
-
-
-def _close(service: RetrainService, run_id: str, answer: dict[str, Any]) -> None:
-    service.database.write(_finish, run_id, service.wall(), answer)
-
-
-def _finish(session: Session, run_id: str, now: datetime, answer: dict[str, Any]) -> None:
-    runs.finish(session, run_id, now, answer["status"], answer)
+def _close(session: Session, begun: Begun, answer: Answer, now: datetime) -> None:
+    runs.finish(session, begun.run_id, now, answer["status"], answer)
     if answer["status"] == "error" and answer["reason"] != "lost":  # a lost slot is run again first
-        news.training_failed(session, run_id, answer, now)
+        news.training_failed(session, begun.run_id, answer, now)
 
 
-def _both(first: Progress, second: Progress | None) -> Progress:
-    def tell(stage: str, fraction: float) -> None:
-        first(stage, fraction)
-        if second is not None:
-            second(stage, fraction)
-
-    return tell
-
-
-def _train(service: RetrainService, options: RetrainOptions, run_id: str, progress: Progress) -> dict[str, Any]:
+def _train(service: RetrainService, options: RetrainOptions, run_id: str, progress: Progress) -> Answer:
     progress("reading", 0.0)
     reading = service.database.read(_read, service.settings, options)
     refusal = _too_few(service.settings, options, reading) or service.database.read(

@@ -7,28 +7,12 @@ from ai_engine.artifact import ArtifactError
 from ai_engine.dataset import Rows
 from ai_engine.past import NOTHING_BEFORE, Past
 from ai_engine.pipeline import Refused, Trained, TrainingContext
-from backend.learning.versions.children import ChildFailedError, Children, ChildStoppedError, Progress
+from backend.learning.versions.children import Children
 from backend.learning.versions.training_child import prove
-
-__all__ = [
-    "InProcessTrainer",
-    "Progress",
-    "SubprocessTrainer",
-    "Trainer",
-    "TrainingFailedError",
-    "TrainingStoppedError",
-]
+from backend.operations.jobs import Progress, WorkFailedError
 
 PROGRAM = "backend.learning.versions.training_child"
 DEADLINE_SECONDS = 1800.0
-
-
-class TrainingFailedError(Exception):
-    """The training did not come to an end; the message says why, in a sentence."""
-
-
-class TrainingStoppedError(Exception):
-    """The service is shutting down; the training did not fail, it was cut off."""
 
 
 class Trainer(Protocol):
@@ -51,7 +35,7 @@ class InProcessTrainer:
             try:
                 prove(trained)
             except ArtifactError as error:
-                raise TrainingFailedError(f"The artifact could not be read back: {error}") from error
+                raise WorkFailedError(f"The artifact could not be read back: {error}") from error
         return trained
 
 
@@ -64,13 +48,8 @@ class SubprocessTrainer(Children):
     def __call__(
         self, rows: Rows, context: TrainingContext, progress: Progress | None = None, past: Past = NOTHING_BEFORE
     ) -> Trained | Refused:
-        """Fit; TrainingFailedError where the child did not come to an end."""
-        try:
-            head, body = self.ask((rows, context, past), progress)
-        except ChildFailedError as error:
-            raise TrainingFailedError(str(error)) from error
-        except ChildStoppedError as error:
-            raise TrainingStoppedError from error
+        """Fit; WorkFailedError where the child did not come to an end."""
+        head, body = self.ask((rows, context, past), progress)
         if "trained" in head:
             return Trained(artifact=body, **head["trained"])
         return Refused(**head["refused"])

@@ -12,19 +12,20 @@ from typing import Any
 
 import pytest
 
+from ai_engine import pipeline
 from ai_engine.audit_ground import MOST_ROWS
-from ai_engine.self_audit import Judgement, Task
+from ai_engine.self_audit import Judgement, Task, judge
 from backend.api.schemas.reports import SelfAuditNote
 from backend.api.schemas.self_audit import SelfAuditSuccess
 from backend.database import Database
-from backend.learning.evidence.auditor import InProcessAuditor, SubprocessAuditor
+from backend.learning.evidence.auditor import SubprocessAuditor
 from backend.learning.evidence.self_audit import AuditService, self_audit, start_self_audit
 from backend.learning.evidence.self_audit_state import audit_due, next_due, state_of
-from backend.learning.versions.children import ChildFailedError, ChildStoppedError, Progress
 from backend.learning.versions.serving import Serving
 from backend.learning.versions.store import ArtifactStore
 from backend.models import AIModelVersion, Alarm, JobRun
 from backend.operations import runs
+from backend.operations.jobs import Progress, WorkFailedError, WorkStoppedError
 from backend.operations.runs import RETRAINING, SELF_AUDIT
 from backend.settings import Settings
 from tests.learning.versions.house import House, Planted
@@ -97,10 +98,14 @@ def test_an_audit_answers_its_rates_and_what_they_rest_on(house: House) -> None:
     assert (run.state, run.progress, run.run_id) == ("success", 1.0, answer["run_id"])
 
 
+def judged_here(task: Task, _progress: Progress) -> tuple[list[Judgement], dict[str, str]]:
+    return judge(task, task.worlds), pipeline.libraries()
+
+
 @pytest.mark.slow
 def test_the_real_pipeline_in_real_children_says_what_it_says_here(house: House) -> None:
     there = self_audit(service(house, SubprocessAuditor()), **FEW)
-    here = self_audit(service(house, InProcessAuditor()), **FEW)
+    here = self_audit(service(house, judged_here), **FEW)
 
     assert there["status"] == "success", there
     assert sum(there["verdicts"].values()) == 10
@@ -157,7 +162,7 @@ def test_an_audit_and_a_retraining_do_not_exclude_each_other(house: House) -> No
 
 @pytest.mark.parametrize(
     ("failure", "reason"),
-    [(ChildFailedError("The self-audit process was ended."), "audit_failed"), (ChildStoppedError(), "lost")],
+    [(WorkFailedError("The self-audit process was ended."), "audit_failed"), (WorkStoppedError(), "lost")],
 )
 def test_a_child_that_fails_is_told_and_leaves_no_run_open(house: House, failure: Exception, reason: str) -> None:
     answer = self_audit(service(house, SayingAuditor(fails=failure)), **FEW)
@@ -186,6 +191,19 @@ def test_a_killed_child_ends_the_other_one_and_closes_the_run(house: House) -> N
     (run,) = audits(house)
     assert (run.state, (run.result or {})["reason"]) == ("error", "audit_failed")
     assert "SIGKILL" in (run.result or {})["detail"]
+    assert auditor._children == set()
+
+
+def test_a_child_that_fails_ends_one_that_says_nothing_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    auditor = SubprocessAuditor()
+    monkeypatch.setattr(auditor, "_program", "tests.learning.evidence.stuck_child")
+    begun = time.monotonic()
+
+    answer = self_audit(service(house, auditor), **FEW)
+
+    assert answer["detail"].startswith("The self-audit process ended with code 3 and no answer")
+    assert time.monotonic() - begun < 30  # the other one would have slept for a minute
     assert auditor._children == set()
 
 
@@ -273,7 +291,7 @@ def test_a_report_says_what_the_newest_audit_before_it_measured(house: House) ->
 
 def test_no_other_answer_takes_an_audit_for_a_retraining(house: House) -> None:
     house.train()
-    lost = self_audit(service(house, SayingAuditor(fails=ChildStoppedError())), **FEW)
+    lost = self_audit(service(house, SayingAuditor(fails=WorkStoppedError())), **FEW)
 
     listed, _ = house.database.read(runs.list_runs, strategy="bot")
 

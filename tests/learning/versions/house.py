@@ -18,8 +18,9 @@ from backend.learning.versions.activation import VersionService
 from backend.learning.versions.retrain import RetrainService, retrain
 from backend.learning.versions.serving import Serving
 from backend.learning.versions.store import ArtifactStore
-from backend.learning.versions.trainer import InProcessTrainer, Progress
+from backend.learning.versions.trainer import InProcessTrainer
 from backend.models import AIModelVersion, AITrainingSample, FeatureSchema, Strategy
+from backend.operations.jobs import Progress
 from backend.settings import Settings
 
 Row = TypeVar("Row")

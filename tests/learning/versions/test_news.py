@@ -11,10 +11,10 @@ from backend.errors import ConflictError
 from backend.learning.versions.activation import ActivationRequest, activate, deactivate, rollback
 from backend.learning.versions.news import REPLAY, training_finished
 from backend.learning.versions.retrain import RetrainService, retrain
-from backend.learning.versions.trainer import TrainingFailedError, TrainingStoppedError
 from backend.models import Alarm
 from backend.operations.alarms import list_alarms
 from backend.operations.events import list_events
+from backend.operations.jobs import WorkFailedError, WorkStoppedError
 from tests.learning.versions.house import House, Planted
 
 
@@ -84,7 +84,7 @@ def test_a_version_that_is_recommended_is_told_with_how_to_let_it_decide(
 @pytest.mark.parametrize(
     ("error", "reason", "severity", "said"),
     [
-        (TrainingFailedError("the child was killed"), "training_failed", "error", "the child was killed"),
+        (WorkFailedError("the child was killed"), "training_failed", "error", "the child was killed"),
         (OSError("No space left on device"), "training_failed", "error", "No space left"),
         (ValueError("a bug"), "training_failed", "error", "a bug"),
         (Refused("degenerate_data", {"rejected": {}}), "degenerate_data", "warning", "degenerate_data"),
@@ -120,7 +120,7 @@ def test_a_training_that_failed_is_an_alarm_until_one_succeeds(
 def test_a_training_cut_off_by_the_services_end_is_no_failure_yet(house: House) -> None:
     house.plant(Planted())
 
-    answer = retrain(failing(house, TrainingStoppedError()), strategy="bot", actor="tests")
+    answer = retrain(failing(house, WorkStoppedError()), strategy="bot", actor="tests")
 
     assert answer["reason"] == "lost"
     assert codes(house) == []
@@ -190,7 +190,7 @@ def test_the_nights_of_a_replay_are_history_and_tell_nobody(house: House) -> Non
     made = retrain(house.training, strategy="bot", actor=REPLAY)
     activate(house.versions, ActivationRequest(str(made["version_id"]), REPLAY, reason="qt replay"))
     house.plant(Planted(first=120))
-    failed = retrain(failing(house, TrainingFailedError("killed")), strategy="bot", actor=REPLAY)
+    failed = retrain(failing(house, WorkFailedError("killed")), strategy="bot", actor=REPLAY)
 
     assert (made["status"], failed["status"]) == ("success", "error")
     assert told(house) == []

@@ -16,8 +16,9 @@ from ai_engine.pipeline import Refused, Trained, TrainingContext
 from backend.errors import ConflictError, NotFoundError, UnavailableError
 from backend.learning.versions.lineage import BLOCK, block_digests, packed, unpacked
 from backend.learning.versions.rebuild import Rebuilt, rebuild
-from backend.learning.versions.trainer import InProcessTrainer, Progress, SubprocessTrainer, TrainingFailedError
+from backend.learning.versions.trainer import InProcessTrainer, SubprocessTrainer
 from backend.models import AIModelVersion, AITrainingSample
+from backend.operations.jobs import Progress, WorkFailedError
 from tests.learning.versions.house import START, House, Planted
 
 
@@ -207,7 +208,7 @@ def test_too_few_rows_left_are_rows_changed(house: House) -> None:
 
 
 def failing(_rows: Rows, _context: TrainingContext, _progress: Progress | None = None) -> Trained | Refused:
-    raise TrainingFailedError("The training process was ended by SIGKILL.")
+    raise WorkFailedError("The training process was ended by SIGKILL.")
 
 
 def test_a_training_that_does_not_end_is_one_sentence(house: House) -> None:

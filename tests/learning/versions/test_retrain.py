@@ -16,10 +16,10 @@ from ai_engine.pipeline import Refused, Trained, TrainingContext, train
 from backend.errors import ConflictError, NotFoundError
 from backend.learning.decisions.synthetic import add_demo_rows
 from backend.learning.versions.activation import ActivationRequest, activate
-from backend.learning.versions.retrain import RetrainService, count_outcomes, end_retrainings, retrain, start_retrain
-from backend.learning.versions.trainer import Progress, TrainingFailedError
+from backend.learning.versions.retrain import RetrainService, count_outcomes, retrain, start_retrain
 from backend.models import AIModelVersion, AITrainingSample, AuditEntry, JobRun, Strategy
 from backend.operations import runs
+from backend.operations.jobs import Progress, WorkFailedError, end_own
 from tests.learning.versions.house import House, Planted
 
 SLOT = datetime(2026, 3, 2, 3, tzinfo=UTC)
@@ -230,7 +230,7 @@ def failing(error: Exception) -> object:
 
 def test_a_failed_training_says_why_and_frees_the_strategy(house: House) -> None:
     house.plant(Planted())
-    trainer = failing(TrainingFailedError("The training process was ended by SIGKILL."))
+    trainer = failing(WorkFailedError("The training process was ended by SIGKILL."))
     service = RetrainService(house.database, house.settings, house.store, trainer, house.clock)  # type: ignore[arg-type]
 
     answer = retrain(service, strategy="bot", actor="tests")
@@ -371,12 +371,12 @@ def test_a_service_that_ends_waits_for_its_runs_and_closes_those_that_hang(
     run_id = start_retrain(service, strategy="bot", actor="tests")
     assert begun.wait(30)
 
-    end_retrainings(service, patience_seconds=0.1)
+    end_own(house.database, house.clock, patience_seconds=0.1)
     closed = house.database.read(runs.get_run, run_id)
     with caplog.at_level(logging.INFO):
         let_go.set()
         for thread in threading.enumerate():
-            if thread.name == "retrain-bot":
+            if thread.name == "ai-retraining-bot":
                 thread.join(60)
 
     assert (closed["state"], closed["reason"]) == ("error", "lost")

@@ -18,12 +18,8 @@ from ai_engine.past import NOTHING_BEFORE
 from ai_engine.pipeline import Refused, Trained, TrainingContext
 from backend import system
 from backend.learning.versions import frames
-from backend.learning.versions.trainer import (
-    InProcessTrainer,
-    SubprocessTrainer,
-    TrainingFailedError,
-    TrainingStoppedError,
-)
+from backend.learning.versions.trainer import InProcessTrainer, SubprocessTrainer
+from backend.operations.jobs import WorkFailedError, WorkStoppedError
 
 CONTEXT = TrainingContext(
     strategy="bot", timeframe_ms=300_000, horizon_candles=1, cost=0.0024, seed=1, looks=1, include_synthetic=False
@@ -72,8 +68,11 @@ def test_a_refusal_of_the_child_is_a_refusal_here() -> None:
 def test_an_error_in_the_child_is_told_with_its_last_lines() -> None:
     broken = Rows(**{name: getattr(rows(), name) for name in Rows.__slots__} | {"X": np.zeros((60, 2), np.float32)})
 
-    with pytest.raises(TrainingFailedError, match="3 feature names"):
+    with pytest.raises(WorkFailedError, match="3 feature names") as failed:
         SubprocessTrainer()(broken, CONTEXT)
+
+    assert str(failed.value).startswith("The training process ended with code 1 and no answer. ")
+    assert str(failed.value).endswith("ValueError: X has shape (60, 2) but 3 feature names.")
 
 
 def in_thread(trainer: SubprocessTrainer, errors: list[Exception]) -> threading.Thread:
@@ -104,13 +103,13 @@ def test_a_child_that_is_killed_is_a_failure_that_names_the_signal() -> None:
     next(iter(trainer._children)).send_signal(signal.SIGKILL)
     thread.join(20)
 
-    assert isinstance(errors[0], TrainingFailedError)
+    assert isinstance(errors[0], WorkFailedError)
     assert "SIGKILL" in str(errors[0])
     assert "memory" in str(errors[0])
 
 
 def test_a_training_that_takes_too_long_is_ended() -> None:
-    with pytest.raises(TrainingFailedError, match=r"longer than 0\.05 seconds"):
+    with pytest.raises(WorkFailedError, match=r"longer than 0\.05 seconds"):
         SubprocessTrainer(deadline_seconds=0.05)(rows(), CONTEXT)
 
 
@@ -122,8 +121,8 @@ def test_closing_ends_what_runs_and_refuses_what_comes() -> None:
     trainer.close()
     thread.join(20)
 
-    assert isinstance(errors[0], TrainingStoppedError)
-    with pytest.raises(TrainingStoppedError):
+    assert isinstance(errors[0], WorkStoppedError)
+    with pytest.raises(WorkStoppedError):
         trainer(rows(), CONTEXT)
 
 

@@ -30,12 +30,13 @@ from backend.learning.versions.rebuild import rebuild
 from backend.learning.versions.retrain import RetrainService, retrain
 from backend.learning.versions.serving import Serving
 from backend.learning.versions.store import ArtifactStore
-from backend.learning.versions.trainer import InProcessTrainer, Progress, TrainingFailedError
+from backend.learning.versions.trainer import InProcessTrainer
 from backend.market.feed import FeedUnavailableError
 from backend.models import AIModelVersion
 from backend.operations.codes import Code, News
 from backend.operations.delivery import Deliverer
 from backend.operations.events import tell
+from backend.operations.jobs import Progress, WorkFailedError
 from backend.settings import Settings
 from tests.learning.decisions.conftest import T0, Bench
 from tests.learning.evidence.live import LiveHouse
@@ -225,7 +226,7 @@ class BrokenTrainer:
     """A child process that ends without an answer."""
 
     def __call__(self, _rows: Rows, _context: TrainingContext, *_told: object) -> Any:
-        raise TrainingFailedError("The training process ended with signal 9.")
+        raise WorkFailedError("The training process ended with signal 9.")
 
 
 @provokes(Code.RETRAINING_FAILED)

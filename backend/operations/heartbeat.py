@@ -4,10 +4,10 @@ import logging
 import threading
 from types import TracebackType
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 
 from backend.clock import Clock
-from backend.database import Database
+from backend.database import Database, is_unavailable
 from backend.operations import runs
 
 logger = logging.getLogger(__name__)
@@ -44,8 +44,10 @@ class Heartbeat:
         while not self._ended.wait(INTERVAL_SECONDS):
             try:
                 own = self._database.write(runs.progress, self._run_id, self._clock(), self._stage, self._fraction)
-            except OperationalError:
-                logger.warning("Heartbeat of %s missed: the database is busy.", self._run_id)
+            except SQLAlchemyError as error:
+                if not is_unavailable(error):
+                    raise
+                logger.warning("Heartbeat of %s missed: the database cannot be reached or is busy.", self._run_id)
                 continue
             if not own:
                 self._lost.set()
