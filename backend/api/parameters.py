@@ -47,6 +47,7 @@ ReasonQuery = Annotated[
     Query(min_length=1, max_length=500, description="Why; it is kept in the audit trail."),
     AfterValidator(lambda value: None if value is None else storable_value(value)),
 ]
+Wait = Annotated[bool, Query(description="`false`: answer 202 with a run_id at once.")]
 DecisionIdPath = Annotated[str, Path(pattern=DECISION_ID_PATTERN, description="The decision's id.")]
 StrategyPath = Annotated[str, Path(pattern=STRATEGY_PATTERN, description="The strategy's name.")]
 VersionIdPath = Annotated[str, Path(description="Such as v20260131_030000."), AfterValidator(known_form_of_version)]

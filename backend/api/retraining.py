@@ -8,9 +8,9 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.orm import Session
 
 from backend.api.deps import ActorDep, ContextDep
-from backend.api.parameters import Cursor, Limit, RunIdPath, StrategyQuery
+from backend.api.parameters import Cursor, Limit, RunIdPath, StrategyQuery, Wait
 from backend.api.routing import AdminRoute
-from backend.api.runs import Wait, answered, started
+from backend.api.runs import answered, started
 from backend.api.schemas.fields import PlainInteger
 from backend.api.schemas.problems import problems
 from backend.api.schemas.versions import RetrainAnswer, RetrainStarted, RunList, RunOut

@@ -1,15 +1,12 @@
 """What calls that begin a run have in common: they wait for what comes of it, or answer with its id."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
 from anyio.to_thread import run_sync
-from fastapi import Query
 from fastapi.responses import JSONResponse
 
 from backend.api.deps import AppContext
-
-Wait = Annotated[bool, Query(description="`false`: answer 202 with a run_id at once.")]
 
 
 async def answered(context: AppContext, carry_out: Callable[[], Any]) -> JSONResponse:

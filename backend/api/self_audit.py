@@ -7,9 +7,9 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
 from backend.api.deps import ActorDep, ContextDep
-from backend.api.parameters import StrategyQuery
+from backend.api.parameters import StrategyQuery, Wait
 from backend.api.routing import AdminRoute
-from backend.api.runs import Wait, answered, started
+from backend.api.runs import answered, started
 from backend.api.schemas.fields import PlainInteger
 from backend.api.schemas.problems import problems
 from backend.api.schemas.self_audit import SelfAuditAnswer, SelfAuditOut, SelfAuditStarted

@@ -13,7 +13,7 @@ from backend.api.schemas.reasons import REASONS
 from tests.api.story import Told, examples_of, play
 from tests.json_schema import faults, resolved
 
-DIFFERS_BY_RUN = {"sha256", "artifact_bytes", "libraries"}
+DIFFERS_BY_RUN = {"sha256", "artifact_bytes", "libraries", "retry_after"}
 DIFFERS_BY_PYTHON = {"title"}
 DIFFERS_BY_XGBOOST = {
     "report", "lineage", "train_accuracy", "validation_accuracy", "train_mae", "validation_mae", "notes", "warning",
