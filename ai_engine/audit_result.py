@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ai_engine.dataset import Rows
-from ai_engine.inference import OVERLAP_QUANTILE, student_quantile, wilson
+from ai_engine.inference import NORMAL_975, OVERLAP_QUANTILE, student_quantile, wilson
 from ai_engine.placebo import NEAREST_TURN
 from ai_engine.self_audit import ACCURACIES, Judgement, Task
 from ai_engine.types import FloatArray, Verdict
@@ -16,7 +16,6 @@ PROMISED_RATE = 0.05
 COIN = 0.5
 STANDARD_ERRORS = 3.0
 """How far above chance the mean accuracy counts: at 1.96 every fortieth audit of a sound pipeline would fail."""
-NORMAL_975 = 1.959963984540054
 APPROVED = (Verdict.EVIDENCE.value, Verdict.STRONG_EVIDENCE.value)
 UNJUDGED = (Verdict.INSUFFICIENT_DATA.value, Verdict.DEGENERATE.value)
 

@@ -118,7 +118,8 @@ def _refusal(session: Session, settings: Settings, options: AuditOptions, readin
             "outcomes_pending": reading.rows.outcomes_pending,
         }
     before = newest_run(session, options["strategy"], state="success") if options.get("slot") is not None else None
-    if before is not None and (before.result or {}).get("known_outcomes") == reading.known_outcomes:
+    told = before.result or {} if before is not None else {}
+    if (told.get("known_outcomes"), told.get("recipe_version")) == (reading.known_outcomes, RECIPE_VERSION):
         return {"status": "skipped", "reason": "no_new_samples", "samples_count": count}
     return None
 

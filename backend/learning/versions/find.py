@@ -8,6 +8,14 @@ from sqlalchemy.orm import Session
 from backend.errors import NotFoundError
 from backend.models import AIModelVersion, Strategy
 
+SCORES_BESIDE = AIModelVersion.is_shadow & ~AIModelVersion.is_active
+"""Whoever decides is no shadow, even where its row says so: a process of the release before leaves the mark."""
+
+
+def scores_beside(version: AIModelVersion) -> bool:
+    """``SCORES_BESIDE`` of a row that was read."""
+    return version.is_shadow and not version.is_active
+
 
 def find_version(session: Session, version_id: str, strategy: str | None = None) -> AIModelVersion:
     """The version; 404 ``unknown_version`` with the nearest one, also where it is of another strategy."""

@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backend.clock import iso
-from backend.learning.versions.find import find_version
+from backend.learning.versions.find import find_version, scores_beside
 from backend.models import Activation, AIModelVersion, AITrainingSample, AuditEntry, FeatureSchema, Strategy
 from backend.operations.paging import before_id, page_of
 
@@ -43,8 +43,8 @@ def summary(version: AIModelVersion) -> dict[str, Any]:
         "verdict": version.verdict,
         "recommended": version.recommended,
         "is_active": version.is_active,
-        "is_shadow": version.is_shadow,
-        "shadow_origin": version.shadow_origin,
+        "is_shadow": scores_beside(version),
+        "shadow_origin": version.shadow_origin if scores_beside(version) else None,
         "activated_at": iso(version.activated_at) if version.activated_at else None,
         "replaced_at": iso(version.replaced_at) if version.replaced_at else None,
         "total_predictions": version.total_predictions,

@@ -11,6 +11,7 @@ from sqlalchemy import Row, Select, select
 from sqlalchemy.orm import Session
 
 from ai_engine.artifact import Model
+from backend.learning.versions.find import SCORES_BESIDE
 from backend.learning.versions.gate import NEVER_BY_ITSELF
 from backend.learning.versions.service import current_names
 from backend.learning.versions.store import ArtifactStore, UnusableArtifactError
@@ -177,7 +178,7 @@ def _remember(cache: OrderedDict[Key, Value], key: Key, value: Value, limit: int
 
 
 def _shadows(strategy: str) -> Select[int, str, str, str, int]:
-    query = select(*COLUMNS).where(AIModelVersion.strategy == strategy, AIModelVersion.is_shadow)
+    query = select(*COLUMNS).where(AIModelVersion.strategy == strategy, SCORES_BESIDE)
     return query.order_by(AIModelVersion.id)
 
 

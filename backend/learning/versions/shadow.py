@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from backend.clock import Clock
 from backend.errors import ConflictError
-from backend.learning.versions.find import find_version, locked, look_up
+from backend.learning.versions.find import SCORES_BESIDE, find_version, locked, look_up, scores_beside
 from backend.learning.versions.gate import NEVER_BY_ITSELF
 from backend.learning.versions.service import VersionService, lock_and_recheck, prove
 from backend.models import AIModelVersion
@@ -58,7 +58,7 @@ def stop(service: VersionService, version_id: str, actor: str, strategy: str | N
 def shadows_of(session: Session, strategy: str) -> list[AIModelVersion]:
     """The versions that score beside the active one, newest first."""
     row = AIModelVersion
-    query = select(row).where(row.strategy == strategy, row.is_shadow).order_by(row.id.desc())
+    query = select(row).where(row.strategy == strategy, SCORES_BESIDE).order_by(row.id.desc())
     return list(session.scalars(query))
 
 
@@ -83,7 +83,7 @@ def _ask(session: Session, proved: AIModelVersion, actor: str, clock: Clock) -> 
 def _stop(session: Session, version_id: str, strategy: str | None, actor: str, clock: Clock) -> dict[str, Any]:
     version = find_version(session, version_id, strategy)
     locked(session, version.strategy)
-    if version.is_shadow:
+    if scores_beside(version):
         _end(version)
         _log(session, version, "stop_shadow", actor, clock)
     return _answer(session, version, f"{version.version_id} scores no decision as a shadow.")

@@ -361,6 +361,15 @@ def test_a_week_without_a_new_outcome_is_skipped(house: House) -> None:
     assert told == [("success", None), ("skipped", "no_new_samples"), ("success", None)]
 
 
+def test_another_recipe_is_audited_without_a_new_outcome_too(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    tick(house)
+    house.time += timedelta(days=7)
+    monkeypatch.setattr("backend.learning.evidence.self_audit.RECIPE_VERSION", "xgboost-next")
+    tick(house)
+
+    assert [run.state for run in audits(house)] == ["success", "success"]
+
+
 def test_a_strategy_in_the_middle_of_its_retraining_waits(house: House) -> None:
     run = house.database.write(runs.start, runs.NewRun(RETRAINING, "bot", "tests"), house.time)
     assert due(house) is None

@@ -145,6 +145,19 @@ def test_a_version_that_ceases_to_decide_scores_on_where_none_does(house: House,
     assert scoring(house) == [first]
 
 
+def test_a_shadow_that_the_release_before_activated_is_none(house: House, trained: Train) -> None:
+    first, second = trained(2)
+    change(house, second, is_active=True)  # that release knows of no shadows, and leaves the mark
+
+    told = {one["version_id"]: one for one in house.database.read(list_models)[0]}
+    assert (told[second]["is_active"], told[second]["is_shadow"], told[second]["shadow_origin"]) == (True, False, None)
+    assert list(shadows(house)) == scoring(house) == [first]
+
+    turn_on(house, first)
+
+    assert shadows(house) == {second: "automatic"}
+
+
 def test_activating_the_active_version_again_makes_no_shadow_of_it(house: House, trained: Train) -> None:
     (first,) = trained(1)
 

@@ -1,9 +1,9 @@
 """Checks of what runs: retraining, the served version, the market feed. Facts in, a finding or nothing out."""
 
-import math
 from datetime import datetime, timedelta
 from typing import Any
 
+from ai_engine.inference import wilson
 from backend.clock import iso
 from backend.crontab import Schedule, latest_slot
 from backend.learning.evidence.doctor.facts import Facts
@@ -14,7 +14,6 @@ from backend.operations.codes import Code, Severity
 
 ENOUGH_JUDGED = 30
 LOW_ACCURACY = 0.55
-NORMAL_975 = 1.959964
 OVERDUE_AFTER = timedelta(hours=1)
 LOOK_BACK = timedelta(days=32)
 CLOCK_TOLERANCE = 60.0
@@ -88,16 +87,16 @@ def live_accuracy_low(facts: Facts) -> Finding | None:
         return None
     accuracy = live["correct"] / live["judged"]
     independent = min(live["judged"], live["windows"])
-    low, high = _wilson(accuracy, independent)
-    if high >= LOW_ACCURACY:
+    interval = wilson(accuracy * independent, independent)
+    if interval.high >= LOW_ACCURACY:
         return None
     return Finding(
         Code.LIVE_ACCURACY_LOW,
         Severity.WARNING,
         f"{live['version_id']} had the direction right in {live['correct']} of {live['judged']} matured forecasts"
         f" ({accuracy:.1%}), worth about {independent} independent ones; even the upper end of their 95 % interval,"
-        f" {high:.1%}, lies below {LOW_ACCURACY:.0%}.",
-        {**live, "accuracy": accuracy, "ci95": [low, high]},
+        f" {interval.high:.1%}, lies below {LOW_ACCURACY:.0%}.",
+        {**live, "accuracy": accuracy, "ci95": [interval.low, interval.high]},
         f"{way_back(facts, live.get('previous'))} {learn_anew(facts)}",
     )
 
@@ -209,10 +208,3 @@ def _instead(facts: Facts) -> str:
         if serving
         else "no version serves: the cold-start rule decides where it knows the features, the rest is HOLD"
     )
-
-
-def _wilson(share: float, judged: int) -> tuple[float, float]:
-    z2 = NORMAL_975**2
-    centre = share + z2 / (2 * judged)
-    spread = NORMAL_975 * math.sqrt(share * (1 - share) / judged + z2 / (4 * judged**2))
-    return (centre - spread) / (1 + z2 / judged), (centre + spread) / (1 + z2 / judged)
