@@ -2,6 +2,10 @@
 
 import itertools
 import logging
+import os
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,6 +24,21 @@ ROOT = Path(__file__).resolve().parent.parent
 ADMIN_TOKEN = "an-admin-token-for-tests-only"
 TRADER_TOKEN = "a-trader-token-for-tests-only"
 NUMBERS = itertools.count(1)
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 2 * 1024**3
+
+
+def pytest_configure() -> None:
+    """Spare the suite what proves nothing: waiting for a disk, and compiling the same sources in a hundred processes.
+
+    What tests write lies in memory where there is room (a killed process leaves the same files there); ``TMPDIR``,
+    where somebody has set it, is kept.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+    if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ROOM_BYTES:
+        os.environ["TMPDIR"] = str(MEMORY)
+        tempfile.tempdir = None
 
 
 @contextmanager

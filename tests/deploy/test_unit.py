@@ -104,6 +104,7 @@ def can_be_denied() -> bool:
     return subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_training_and_serving_work_where_memory_is_writable_or_code_but_never_both(tmp_path: Path) -> None:
     if not can_be_denied():
         pytest.skip("this kernel cannot deny memory that is writable and code (Linux 6.3 can)")

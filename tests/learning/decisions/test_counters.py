@@ -304,11 +304,24 @@ def _check_row(sample: AITrainingSample, fills: list[Fill], logged: bool, sides:
     assert sample.label_source == "executed"
 
 
-TestCalls = Calls.TestCase
-TestCalls.settings = settings(
-    max_examples=50,
-    stateful_step_count=25,
-    report_multiple_bugs=False,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+def _histories(number: int) -> settings:
+    return settings(
+        max_examples=number,
+        stateful_step_count=25,
+        report_multiple_bugs=False,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+
+
+class TestCalls(Calls.TestCase):
+    """A few histories."""
+
+    settings = _histories(12)
+
+
+@pytest.mark.slow
+class TestManyCalls(Calls.TestCase):
+    """Many."""
+
+    settings = _histories(40)
