@@ -81,12 +81,8 @@ def forecasts(rng: np.random.Generator, pair: Pair, count: int) -> Shared:
         ends=times + pair.overlap * STEP_MS,
         forward_returns=DEVIATION * moved,
         scores=(first, second),
-        actions=(_actions(first), _actions(second)),
+        actions=(np.where(first > 0, "BUY", "SELL"), np.where(second > 0, "BUY", "SELL")),
     )
-
-
-def _actions(scores: Array) -> list[str]:
-    return ["BUY" if score > 0 else "SELL" for score in scores]
 
 
 def differences(shared: Shared) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
 from ai_engine.dataset import Rows
 from ai_engine.types import FeatureMatrix, LabelSource
 from backend.clock import to_ms
+from backend.learning.decisions.columns import blobs, integers, read_columns
 from backend.learning.decisions.plausibility import RELEASED, by_reason
 from backend.models import AITrainingSample, FeatureSchema, Strategy
 
@@ -118,6 +119,22 @@ def read_features(session: Session, ids: Sequence[int], names: tuple[str, ...]) 
     schemas = _projections(session, {one.feature_schema_id for one in found}, names)
     held = [one for one in found if one.feature_schema_id in schemas]
     return [one.id for one in held], _features(held, schemas, names)
+
+
+def read_feature_matrix(session: Session, chosen: Select[*tuple[Any, ...]], names: tuple[str, ...]) -> FeatureMatrix:
+    """The named features of the chosen rows, in their order; a row that does not hold them all is NaN.
+
+    All rows' bytes are in memory at once: choose some thousands.
+    """
+    row = AITrainingSample
+    held = chosen.with_only_columns(row.feature_schema_id, row.features_blob)
+    schema_ids, features = read_columns(session, held, integers, blobs)
+    X = np.full((len(features), len(names)), np.nan, dtype=np.float32)
+    ids = {int(one) for one in np.unique(schema_ids)}
+    for schema_id, (width, place) in _projections(session, ids, names).items():
+        mine = schema_ids == schema_id
+        X[mine] = np.frombuffer(b"".join(features[mine]), dtype="<f4").reshape(-1, width)[:, place]
+    return X
 
 
 def _later(one: Any, until: datetime | None) -> bool:

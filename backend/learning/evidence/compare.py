@@ -1,22 +1,24 @@
 """Two versions side by side: how each was judged, how each fares live, and both on the decisions they share."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import select
+from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, case, select
 from sqlalchemy.orm import Session, aliased
 
 from ai_engine import confidence_sequence
 from ai_engine.confidence_sequence import FEWEST_STRETCHES, LEVEL, ConfidenceSequence
 from ai_engine.inference import BLOCK_WINDOWS
+from ai_engine.labels import round_trip_cost
 from ai_engine.metrics import directional_accuracy
 from ai_engine.types import Action, FloatArray, TimeArray
 from backend.clock import to_ms
 from backend.errors import ConflictError, InvalidInputError
-from backend.learning.decisions.labelling import Costs, hypothetical
+from backend.learning.decisions.columns import milliseconds, moment, names, numbers, read_columns
+from backend.learning.decisions.labelling import LONG_ONLY, Costs
 from backend.learning.versions.find import find_version
 from backend.learning.versions.past import learned_until
 from backend.learning.versions.queries import get_model
@@ -64,7 +66,7 @@ class Shared:
     ends: TimeArray
     forward_returns: FloatArray
     scores: tuple[FloatArray, FloatArray]
-    actions: tuple[Sequence[str], Sequence[str]]
+    actions: tuple[NDArray[np.str_], NDArray[np.str_]]
     known_before: int = 0
 
     def __len__(self) -> int:
@@ -122,51 +124,40 @@ def read_shared(session: Session, a: AIModelVersion, b: AIModelVersion) -> Share
     row, one, two = AITrainingSample, aliased(Forecast), aliased(Forecast)
     query = (
         select(
-            row.timestamp, row.forward_return, row.explored, row.horizon_at,
-            one.score, one.action, one.role, two.score, two.action, two.role,
+            moment(row.timestamp), moment(row.horizon_at), row.forward_return,
+            one.score, _own_action(one), two.score, _own_action(two),
         )
         .join(one, (one.sample_id == row.id) & (one.version_id == a.version_id))
         .join(two, (two.sample_id == row.id) & (two.version_id == b.version_id))
         .where(row.forward_return.is_not(None), row.quarantine_reason.is_(None))
         .order_by(row.timestamp, row.id)
     )  # fmt: skip
-    forecast = session.execute(query).all()
+    forecast = read_columns(session, query, milliseconds, milliseconds, numbers, numbers, names, numbers, names)
     known_until = max(to_ms(learned_until(version.lineage, version.trained_at)) for version in (a, b))
-    found = [each for each in forecast if to_ms(each[0]) >= known_until]
-    return Shared(
-        times=np.array([to_ms(each[0]) for each in found], dtype=np.int64),
-        ends=np.array([to_ms(each[3]) for each in found], dtype=np.int64),
-        forward_returns=np.array([each[1] for each in found], dtype=np.float64),
-        scores=(
-            np.array([each[4] for each in found], dtype=np.float64),
-            np.array([each[7] for each in found], dtype=np.float64),
-        ),
-        actions=(
-            [_own_action(each[5], each[6], explored=each[2]) for each in found],
-            [_own_action(each[8], each[9], explored=each[2]) for each in found],
-        ),
-        known_before=len(forecast) - len(found),
-    )
+    later = forecast[0] >= known_until
+    times, ends, moves, score_a, action_a, score_b, action_b = (column[later] for column in forecast)
+    known_before = len(later) - len(times)
+    return Shared(times, ends, moves, (score_a, score_b), (action_a, action_b), known_before)
 
 
-def _own_action(action: str, role: str, *, explored: bool) -> str:
+def _own_action(forecast: type[Forecast]) -> ColumnElement[str]:
     """What the version answered: a HOLD that was traded all the same, to explore, stays a HOLD."""
-    return Action.HOLD.value if explored and role == "active" else action
+    explores = AITrainingSample.explored.is_(True) & (forecast.role == "active")
+    return case((explores, Action.HOLD.value), else_=forecast.action)
 
 
 def net_returns(shared: Shared, *, sides: str, costs: Costs) -> tuple[FloatArray, FloatArray]:
     """What each would have earned: it acts as it answered, pays the same costs, and leaves at the horizon."""
-    first, second = (
-        np.array(
-            [
-                hypothetical(action, move, sides=sides, costs=costs)
-                for action, move in zip(actions, shared.forward_returns.tolist(), strict=True)
-            ],
-            dtype=np.float64,
-        )
-        for actions in shared.actions
-    )
+    first, second = (_net_return(actions, shared.forward_returns, sides, costs) for actions in shared.actions)
     return first, second
+
+
+def _net_return(actions: NDArray[np.str_], moves: FloatArray, sides: str, costs: Costs) -> FloatArray:
+    """``labels.counterfactual_label`` of many rows; a SELL of a long-only strategy opens nothing and earns 0."""
+    cost = round_trip_cost(costs.fee_rate, costs.slippage_bps)
+    sells = (actions == Action.SELL) & (sides != LONG_ONLY)
+    side = (actions == Action.BUY).astype(np.float64) - sells
+    return np.where(side != 0, side * moves - cost, 0.0)
 
 
 def judge(shared: Shared, net: tuple[FloatArray, FloatArray], *, cost: float) -> dict[str, Any]:
@@ -183,7 +174,7 @@ def judge(shared: Shared, net: tuple[FloatArray, FloatArray], *, cost: float) ->
         "known_before": shared.known_before,
         "neutral_rows": int((np.abs(shared.forward_returns) <= cost).sum()),
         "agreement": _mean(np.sign(score_a) == np.sign(score_b)),
-        "same_action": _mean(np.array([x == y for x, y in zip(*shared.actions, strict=True)], dtype=np.float64)),
+        "same_action": _mean(shared.actions[0] == shared.actions[1]),
         "a": _alone(score_a, net[0], shared, cost),
         "b": _alone(score_b, net[1], shared, cost),
         "mean_difference": _mean(differences),

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from ai_engine.drift import ADWIN_SMALLEST, PAST_WINDOWS, Break, Shift, adwin, by_stretch, feature_shift
 from ai_engine.types import FeatureMatrix
 from backend.clock import from_ms, iso
-from backend.learning.decisions.rows import read_features
-from backend.learning.evidence.since_activation import LiveRows, read_live_rows
+from backend.learning.decisions.rows import read_feature_matrix
+from backend.learning.evidence.since_activation import LiveRows
 from backend.learning.versions.serving import Serving
 from backend.learning.versions.store import UnusableArtifactError
 from backend.models import AIModelVersion, AITrainingSample
@@ -19,7 +19,6 @@ from backend.models import AIModelVersion, AITrainingSample
 WINDOW = 50
 ROWS = WINDOW * (PAST_WINDOWS + 1)
 LEADING = 10
-ROWS_AT_ONCE = 1_000
 LARGER = 1.0
 NEWEST_STRETCHES = 2_000
 
@@ -123,10 +122,12 @@ def _listed(names: tuple[str, ...]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def drift_of(session: Session, version: AIModelVersion, serving: Serving) -> dict[str, Any]:
-    """Both, as the outside sees them."""
-    errors = judge_errors(read_live_rows(session, version))
-    return {"errors": errors.as_dict(), "features": features_of(session, version, serving).as_dict()}
+def drift_of(session: Session, version: AIModelVersion, rows: LiveRows, serving: Serving) -> dict[str, Any]:
+    """Both, as the outside sees them; ``rows`` are what the version decided since its activation."""
+    return {
+        "errors": judge_errors(rows).as_dict(),
+        "features": features_of(session, version, serving).as_dict(),
+    }
 
 
 def judge_errors(rows: LiveRows) -> ErrorDrift:
@@ -155,10 +156,6 @@ def _newest(session: Session, strategy: str, names: tuple[str, ...]) -> FeatureM
     """The features of the newest decisions that hold them all, in time order; shape (n, f)."""
     row = AITrainingSample
     decided = select(row.id).where(row.strategy == strategy, row.origin == "decision")
-    ids = session.scalars(decided.order_by(row.timestamp.desc(), row.id.desc()).limit(ROWS)).all()[::-1]
-    X = np.full((len(ids), len(names)), np.nan, dtype=np.float32)
-    places = {one: place for place, one in enumerate(ids)}
-    for start in range(0, len(ids), ROWS_AT_ONCE):
-        found, features = read_features(session, ids[start : start + ROWS_AT_ONCE], names)
-        X[[places[one] for one in found]] = features
+    newest = decided.order_by(row.timestamp.desc(), row.id.desc()).limit(ROWS)
+    X = read_feature_matrix(session, newest, names)[::-1]
     return X[np.isfinite(X).all(axis=1)]

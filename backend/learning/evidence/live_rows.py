@@ -2,16 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import DateTime, Select, case, select, type_coerce
+from sqlalchemy import Select, and_, case, false, func, select
 from sqlalchemy.orm import Session
 
 from ai_engine.inference import Panel
 from ai_engine.types import FloatArray, TimeArray
+from backend.learning.decisions.columns import (
+    amounts,
+    flags,
+    known_at,
+    milliseconds,
+    moment,
+    names,
+    numbers,
+    read_columns,
+)
 from backend.models import AITrainingSample, Forecast
 
 UNOBSERVABLE = "unobservable"
@@ -75,47 +84,44 @@ class Decisions:
         return np.asarray((self.sides != NONE) & ~self.closed, dtype=np.bool_)
 
 
-# SQLite's times as it keeps them: to make 100,000 of them aware takes longer than all the rest.
-MADE_AT = type_coerce(AITrainingSample.timestamp, DateTime(timezone=True))
-HORIZON_AT = type_coerce(AITrainingSample.horizon_at, DateTime(timezone=True))
-PRICED_AT = type_coerce(AITrainingSample.forward_price_at, DateTime(timezone=True))
+_ROW = AITrainingSample
 FORECAST_COLUMNS = (
-    AITrainingSample.symbol,
-    MADE_AT,
-    case((PRICED_AT > HORIZON_AT, PRICED_AT), else_=HORIZON_AT),
-    AITrainingSample.forward_return,
-    AITrainingSample.forward_return_source,
-    AITrainingSample.quarantine_reason,
+    _ROW.symbol,
+    moment(_ROW.timestamp),
+    known_at(),
+    _ROW.forward_return,
+    func.coalesce(_ROW.forward_return_source == UNOBSERVABLE, false()),
+    _ROW.quarantine_reason.is_not(None),
 )
+FORECAST_KINDS = (names, milliseconds, milliseconds, numbers, flags, flags)
+TRADED = _ROW.executed.is_(True)
 DECISION_COLUMNS = (
-    AITrainingSample.predicted_action,
-    AITrainingSample.explored,
-    AITrainingSample.execution_side,
-    AITrainingSample.executed,
-    AITrainingSample.outcome_known,
-    AITrainingSample.realized_pnl,
-    AITrainingSample.fees,
-    AITrainingSample.fees_known,
+    _ROW.predicted_action,
+    _ROW.explored,
+    case((TRADED, func.coalesce(_ROW.execution_side, NONE)), else_=NONE),
+    and_(TRADED, _ROW.outcome_known.is_(True)),
+    _ROW.realized_pnl,
+    _ROW.fees,
+    _ROW.fees_known,
 )
+DECISION_KINDS = (names, flags, names, flags, amounts, amounts, flags)
 
 
 def read_decisions(session: Session, version_id: str) -> Decisions:
     """Every decision that the version made."""
     row = AITrainingSample
     query = select(*FORECAST_COLUMNS, row.prediction_score, *DECISION_COLUMNS).where(row.model_version == version_id)
-    columns = _columns(session, query, len(FORECAST_COLUMNS) + 1 + len(DECISION_COLUMNS))
-    actions, explored, sides, executed, known, pnl, fees, fees_known = columns[len(FORECAST_COLUMNS) + 1 :]
-    traded = np.array(executed, dtype=np.bool_)
-    closed = traded & np.array(known, dtype=np.bool_)
+    columns = read_columns(session, _in_time(query), *FORECAST_KINDS, amounts, *DECISION_KINDS)
+    actions, explored, sides, closed, pnl, fees, fees_known = columns[len(FORECAST_COLUMNS) + 1 :]
     return Decisions(
         forecasts=_forecasts(columns),
-        actions=np.array(actions, dtype=np.str_),
-        explored=np.array(explored, dtype=np.bool_),
-        sides=np.where(traded, np.array([side or NONE for side in sides], dtype=np.str_), NONE),
+        actions=actions,
+        explored=explored,
+        sides=sides,
         closed=closed,
-        pnl=np.where(closed, _numbers(pnl, 0.0), 0.0),
-        fees=np.where(closed, _numbers(fees, 0.0), 0.0),
-        fees_known=closed & np.array(fees_known, dtype=np.bool_),
+        pnl=np.where(closed, pnl, 0.0),
+        fees=np.where(closed, fees, 0.0),
+        fees_known=closed & fees_known,
     )
 
 
@@ -127,36 +133,13 @@ def read_shadow(session: Session, version_id: str) -> Forecasts:
         .join(Forecast, Forecast.sample_id == row.id)
         .where(Forecast.version_id == version_id, Forecast.role == "shadow")
     )
-    return _forecasts(_columns(session, query, len(FORECAST_COLUMNS) + 1))
+    return _forecasts(read_columns(session, _in_time(query), *FORECAST_KINDS, amounts))
 
 
-def _columns(session: Session, query: Select[*tuple[Any, ...]], count: int) -> Sequence[tuple[Any, ...]]:
-    in_time = query.order_by(AITrainingSample.timestamp, AITrainingSample.id)
-    rows: Sequence[Any] = session.connection().execute(in_time).all()
-    return list(zip(*rows, strict=True)) if rows else [()] * count
+def _in_time(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    return query.order_by(AITrainingSample.timestamp, AITrainingSample.id)
 
 
-def _forecasts(columns: Sequence[tuple[Any, ...]]) -> Forecasts:
-    symbols, times, ends, returns, sources, reasons, scores = columns[: len(FORECAST_COLUMNS) + 1]
-    y = _numbers(returns, np.nan)
-    given_up = np.array([source == UNOBSERVABLE for source in sources], dtype=np.bool_)
-    return Forecasts(
-        symbols=np.array(symbols, dtype=np.str_),
-        times=_milliseconds(times),
-        ends=_milliseconds(ends),
-        y=y,
-        scores=_numbers(scores, 0.0),
-        unobservable=given_up & np.isnan(y),
-        quarantined=np.array([reason is not None for reason in reasons], dtype=np.bool_),
-    )
-
-
-def _numbers(values: Sequence[float | None], unknown: float) -> FloatArray:
-    return np.array([unknown if value is None else value for value in values], dtype=np.float64)
-
-
-def _milliseconds(moments: Sequence[datetime]) -> TimeArray:
-    """Milliseconds since 1970-01-01 UTC, rounded down as ``to_ms`` does; a time without an offset is in UTC."""
-    if moments and moments[0].tzinfo is not None:
-        moments = [moment.astimezone(UTC).replace(tzinfo=None) for moment in moments]
-    return np.asarray(np.array(moments, dtype="datetime64[us]").astype(np.int64) // 1_000, dtype=np.int64)
+def _forecasts(columns: Sequence[NDArray[Any]]) -> Forecasts:
+    symbols, times, ends, y, given_up, quarantined, scores = columns[: len(FORECAST_COLUMNS) + 1]
+    return Forecasts(symbols, times, ends, y, scores, unobservable=given_up & np.isnan(y), quarantined=quarantined)

@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session
 
 from backend.learning.evidence.drift import drift_of
 from backend.learning.evidence.live_truth import show_model
-from backend.learning.evidence.skill import skill_of
+from backend.learning.evidence.since_activation import read_live_rows
+from backend.learning.evidence.skill import judge_skill
 from backend.learning.versions.advice import what_now
 from backend.learning.versions.find import find_version
 from backend.learning.versions.serving import Serving
@@ -24,8 +25,9 @@ def version_page(
     """What ``show_model`` says, with what to do now, ``live.skill`` and, while the version decides, ``live.drift``."""
     told = show_model(session, version_id, strategy, cost=cost)
     version = find_version(session, version_id, strategy)
-    skill = skill_of(session, version, cost)
-    drift = drift_of(session, version, serving) if version.is_active else None
+    rows = read_live_rows(session, version)
+    skill = judge_skill(version, rows, cost)
+    drift = drift_of(session, version, rows, serving) if version.is_active else None
     against = _against(session, version, lost=skill.lost) if version.is_active else []
     return {
         **told,

@@ -1,7 +1,7 @@
 """What earlier nights left for tonight's judgement: forecasts whose outcomes are known, and the active version."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,7 @@ from ai_engine.past import Champion, Matured, Past
 from ai_engine.types import FloatArray, TimeArray
 from backend.clock import to_ms
 from backend.database import Database
+from backend.learning.decisions.columns import integers, known_at, milliseconds, moment, numbers, read_columns
 from backend.learning.decisions.rows import read_features
 from backend.learning.versions.store import ArtifactStore, UnusableArtifactError
 from backend.models import AIModelVersion, AITrainingSample, Forecast
@@ -23,6 +24,7 @@ from backend.models import AIModelVersion, AITrainingSample, Forecast
 logger = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 1_000
+NEVER = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,26 +130,19 @@ def _scores(database: Database, model: Model, ids: Sequence[int]) -> tuple[list[
 def _read(session: Session, strategy: str) -> _Reading:
     versions = _versions(session, strategy)
     known_until = {version.version_id: version.known_until for version in versions}
-    wanted = _decided(strategy)
     row = AITrainingSample
-    columns = (row.id, row.timestamp, row.horizon_at, row.forward_price_at)
-    query = select(*columns, row.forward_return, row.prediction_score, row.model_version).where(*wanted)
-    found: Sequence[Any] = session.execute(query.order_by(row.timestamp, row.id)).all()
-    shadows = _shadow_scores(session, wanted, known_until)
+    columns = (row.id, moment(row.timestamp), known_at(), row.forward_return, row.prediction_score, row.model_version)
+    query = select(*columns).where(*_decided(strategy)).order_by(row.timestamp, row.id)
 
-    def score(one: Any) -> float:
-        own = one.prediction_score is not None and _made_before(one, known_until.get(one.model_version))
-        told = one.prediction_score if own else shadows(one)
-        return np.nan if told is None else told
+    def knew_until(version_ids: Sequence[str | None]) -> NDArray[np.int64]:
+        return integers([known_until.get(one or "", NEVER) for one in version_ids])
 
-    return _Reading(
-        versions=versions,
-        ids=np.array([one.id for one in found], dtype=np.int64),
-        times=np.array([to_ms(one.timestamp) for one in found], dtype=np.int64),
-        ends=np.array([to_ms(_known_at(one)) for one in found], dtype=np.int64),
-        y=np.array([np.nan if one.forward_return is None else one.forward_return for one in found], dtype=np.float64),
-        scores=np.array([score(one) for one in found], dtype=np.float64),
+    ids, times, ends, y, own, knew = read_columns(
+        session, query, integers, milliseconds, milliseconds, numbers, numbers, knew_until
     )
+    reading = _Reading(versions, ids, times, ends, y, np.where(knew <= times, own, np.nan))
+    _add_shadows(session, reading)
+    return reading
 
 
 def _decided(strategy: str) -> tuple[ColumnElement[bool], ...]:
@@ -181,33 +176,22 @@ def learned_until(lineage: dict[str, Any], trained_at: datetime) -> datetime:
     return datetime.fromisoformat(recorded) if recorded else trained_at
 
 
-def _shadow_scores(
-    session: Session, wanted: tuple[ColumnElement[bool], ...], known_until: dict[str, int]
-) -> Callable[[Any], float | None]:
-    """For a row the forecast of its newest shadow that was made before the outcome."""
-    query = (
-        select(Forecast.sample_id, Forecast.version_id, Forecast.score)
-        .join(AITrainingSample, AITrainingSample.id == Forecast.sample_id)
-        .join(AIModelVersion, AIModelVersion.version_id == Forecast.version_id)
-        .where(*wanted, Forecast.role == "shadow")
-        .order_by(AIModelVersion.id.desc())
-    )
-    told: dict[int, list[tuple[str, float]]] = {}
-    for sample_id, version_id, score in session.execute(query):
-        told.setdefault(sample_id, []).append((version_id, score))
+def _add_shadows(session: Session, reading: _Reading) -> None:
+    """For a row that has no forecast yet, that of its newest shadow which knew nothing that came after the decision.
 
-    def newest(one: Any) -> float | None:
-        scores = told.get(one.id, ())
-        return next((score for version, score in scores if _made_before(one, known_until.get(version))), None)
-
-    return newest
-
-
-def _made_before(one: Any, known_until: int | None) -> bool:
-    """Whether all that the version had learned was known at the decision, which may have been posted late."""
-    return known_until is not None and known_until <= to_ms(one.timestamp)
-
-
-def _known_at(one: Any) -> datetime:
-    later: datetime = max(one.horizon_at, one.forward_price_at or one.horizon_at)
-    return later
+    Version by version from the newest on, some hundred forecasts at a time: there are several for each decision.
+    """
+    by_id = np.argsort(reading.ids)
+    ids = reading.ids[by_id]
+    for version in reversed(reading.versions):
+        missing = np.isnan(reading.scores) & (reading.times >= version.known_until)
+        if not missing.any():
+            continue
+        query = select(Forecast.sample_id, Forecast.score).where(
+            Forecast.version_id == version.version_id, Forecast.role == "shadow"
+        )
+        samples, scores = read_columns(session, query, integers, numbers)
+        place = np.minimum(np.searchsorted(ids, samples), len(ids) - 1)
+        rows = by_id[place]
+        wanted = (ids[place] == samples) & missing[rows]
+        reading.scores[rows[wanted]] = scores[wanted]

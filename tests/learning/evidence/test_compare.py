@@ -358,7 +358,7 @@ def test_a_long_only_strategy_earns_nothing_by_selling(settings: Settings) -> No
         ends=np.array([1, 2]),
         forward_returns=np.array([-0.02, 0.03]),
         scores=(np.array([-1.0, -1.0]), np.array([-1.0, 1.0])),
-        actions=(["SELL", "SELL"], ["SELL", "BUY"]),
+        actions=(np.array(["SELL", "SELL"]), np.array(["SELL", "BUY"])),
     )
 
     paired = paired_of(shared, settings, sides="long")
@@ -390,7 +390,7 @@ def test_the_pair_equals_a_count_by_hand(rows: list[tuple[int, float, float, flo
         ends=np.array([row[0] + 1 for row in rows]),
         forward_returns=np.array([row[1] for row in rows]),
         scores=(np.array([row[2] for row in rows]), np.array([row[3] for row in rows])),
-        actions=([row[4] for row in rows], [row[5] for row in rows]),
+        actions=(np.array([row[4] for row in rows]), np.array([row[5] for row in rows])),
     )
 
     paired = paired_of(shared, TERMS)
@@ -411,7 +411,7 @@ def test_the_pair_equals_a_count_by_hand(rows: list[tuple[int, float, float, flo
 
 @given(ROWS)
 def test_a_copy_is_never_ahead(rows: list[tuple[int, float, float, float, str, str]]) -> None:
-    scores, actions = np.array([row[2] for row in rows]), [row[4] for row in rows]
+    scores, actions = np.array([row[2] for row in rows]), np.array([row[4] for row in rows])
     shared = Shared(
         times=np.array([row[0] for row in rows]),
         ends=np.array([row[0] + 1 for row in rows]),

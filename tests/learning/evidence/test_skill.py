@@ -45,7 +45,8 @@ def skill(house: LiveHouse, version_id: str) -> dict[str, Any]:
 
 def drifted(house: LiveHouse, version_id: str) -> dict[str, Any]:
     def read(session: Session) -> dict[str, Any]:
-        return drift_of(session, find_version(session, version_id), house.serving)
+        version = find_version(session, version_id)
+        return drift_of(session, version, read_live_rows(session, version), house.serving)
 
     told = house.database.read(read)
     json.dumps(told, allow_nan=False)
