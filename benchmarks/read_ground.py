@@ -131,7 +131,6 @@ def _sample(number: int, step: timedelta, features: bytes, move: float | None, s
     at = BEGIN + number // len(SYMBOLS) * step
     ends = at + HORIZON * STEP
     traded = number % TRADED_EVERY == 0
-    closed = traded and move is not None
     return {
         "id": number + 1,
         "decision_id": f"decision-{number}",
@@ -157,19 +156,26 @@ def _sample(number: int, step: timedelta, features: bytes, move: float | None, s
         "forward_return": move,
         "forward_return_source": None if move is None else "feed",
         "forward_price_at": None if move is None else ends,
+        **_trade(traded, _action(scores[0]), move, at, ends),
+        "outcome_known": move is not None,
+        "label_source": None if move is None else "executed" if traded else "counterfactual",
+        "created_at": at,
+    }
+
+
+def _trade(traded: bool, side: str, move: float | None, at: datetime, ends: datetime) -> dict[str, Any]:
+    left = None if not traded or move is None else move
+    return {
         "executed": traded,
-        "execution_side": _action(scores[0]) if traded else None,
+        "execution_side": side if traded else None,
         "entry_price": 100.0 if traded else None,
         "quantity": 1.0 if traded else None,
         "entry_time": at if traded else None,
         "fees": 0.2 if traded else None,
         "fees_known": traded,
-        "exit_price": 100.0 * (1 + move) if closed and move is not None else None,
-        "exit_time": ends if closed else None,
-        "realized_pnl": 100.0 * move - 0.2 if closed and move is not None else None,
-        "outcome_known": move is not None,
-        "label_source": None if move is None else "executed" if traded else "counterfactual",
-        "created_at": at,
+        "exit_price": None if left is None else 100.0 * (1 + left),
+        "exit_time": None if left is None else ends,
+        "realized_pnl": None if left is None else 100.0 * left - 0.2,
     }
 
 
