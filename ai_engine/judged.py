@@ -1,13 +1,12 @@
 """What verdict, sentence and report rest on, gathered once from the fits and their out-of-sample forecasts."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ai_engine import baselines, inference, leakage, metrics, verdict
 from ai_engine.comparison import Comparison
-from ai_engine.dataset import Dataset
+from ai_engine.dataset import Dataset, Mask
 from ai_engine.inference import Panel
 from ai_engine.sequential import Evidence
 from ai_engine.split import Split
@@ -78,6 +77,7 @@ def gather(judged: Judged) -> verdict.Facts:
         shifts=shifted.shifts,
         p_value=shifted.p_value,
         p_majority=_against_majority(part, made, outside),
+        edge_interval=_edge_interval(part, made, outside),
         newest_accuracy=metrics.directional_accuracy(made.scores[newest], part.y[newest], cost=judged.cost).value,
         suspects=tuple(dict.fromkeys(suspects)),
     )
@@ -100,6 +100,7 @@ def _nothing_forecast(judged: Judged, suspects: tuple[str, ...]) -> verdict.Fact
         shifts=0,
         p_value=None,
         p_majority=None,
+        edge_interval=None,
         newest_accuracy=None,
         suspects=suspects,
     )
@@ -124,11 +125,25 @@ def _unbeaten(part: Dataset, made: OutOfSample, *, cost: float) -> tuple[str, ..
     return tuple(told)
 
 
-def _against_majority(part: Dataset, made: OutOfSample, outside: np.ndarray[Any, np.dtype[np.bool_]]) -> float | None:
-    """The bootstrap's p-value that the model hits more often than the commoner direction."""
+def _against_majority(part: Dataset, made: OutOfSample, outside: Mask) -> float | None:
+    """The bootstrap's p-value that the model hits more often than the direction commoner before each block."""
     if not outside.any():
         return None
-    actual = np.sign(part.y)
-    gain = (np.sign(made.scores) == actual).astype(np.float64) - (made.majority == actual)
     blocks = inference.time_blocks(part.times[outside], part.ends[outside])
-    return inference.share_not_above_zero(gain[outside], blocks)
+    return inference.share_not_above_zero(_lead(part, made, made.majority)[outside], blocks)
+
+
+def _edge_interval(part: Dataset, made: OutOfSample, outside: Mask) -> tuple[float, float] | None:
+    """The interval of the lead over the baseline: the direction commoner in these very rows."""
+    if not outside.any():
+        return None
+    ups = int((part.y[outside] > 0).sum())
+    baseline = np.full(len(part), 1.0 if 2 * ups >= int(outside.sum()) else -1.0)
+    blocks = inference.time_blocks(part.times[outside], part.ends[outside])
+    return inference.mean_interval(_lead(part, made, baseline)[outside], blocks)
+
+
+def _lead(part: Dataset, made: OutOfSample, other: FloatArray) -> FloatArray:
+    """1 where only the model is right, -1 where only the other is, else 0; shape (n,)."""
+    actual = np.sign(part.y)
+    return np.asarray((np.sign(made.scores) == actual) * 1.0 - (other == actual), dtype=np.float64)

@@ -69,6 +69,7 @@ def _walk_forward(judged: Judged, facts: verdict.Facts) -> dict[str, Any]:
         "ci_method": interval.method if interval else None,
         "baseline_accuracy": facts.baseline_accuracy,
         "edge": _edge(facts),
+        "edge_ci95": list(facts.edge_interval) if facts.edge_interval else None,
         "p_value": facts.p_value,
         "p_value_against_majority": facts.p_majority,
         "net_return": net,

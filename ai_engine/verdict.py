@@ -23,9 +23,10 @@ EDGE_WORTH_SEEING = 0.08
 class Facts:
     """What verdict and sentence are made of, out of sample; accuracies are fractions, None where nothing was scored.
 
-    ``p_value`` is the worse of the two circular-shift tests, ``p_majority`` the bootstrap against always taking the
-    commoner direction, ``newest_accuracy`` that of the newest block, ``suspects`` the features that leak, ``unbeaten``
-    the dumb forecasts, in words, that do as well on the same rows.
+    ``p_value`` is the worse of the two circular-shift tests, ``p_majority`` the bootstrap against the direction
+    commoner before each block, ``edge_interval`` the 95 % interval of the accuracy's lead over the baseline,
+    ``newest_accuracy`` that of the newest block, ``suspects`` the features that leak, ``unbeaten`` the dumb forecasts,
+    in words, that do as well on the same rows.
     """
 
     constant: bool
@@ -43,6 +44,7 @@ class Facts:
     shifts: int
     p_value: float | None
     p_majority: float | None
+    edge_interval: tuple[float, float] | None
     newest_accuracy: float | None
     suspects: tuple[str, ...]
 
@@ -62,8 +64,17 @@ def judge(facts: Facts) -> Verdict:
         return Verdict.SUSPECTED_LEAKAGE
     if doubts(facts):
         return Verdict.NO_EVIDENCE
+    return Verdict.STRONG_EVIDENCE if _strong(facts) else Verdict.EVIDENCE
+
+
+def _strong(facts: Facts) -> bool:
+    """Ahead of what was commoner before, and of the baseline that the report shows.
+
+    The first alone is not enough: where the market turned, a model that names the new direction as often as it came
+    leads far over the old one, and not at all over having named the new one all along.
+    """
     beats_majority = facts.p_majority is not None and facts.p_majority <= SIGNIFICANT_AGAINST_MAJORITY
-    return Verdict.STRONG_EVIDENCE if beats_majority else Verdict.EVIDENCE
+    return beats_majority and facts.edge_interval is not None and facts.edge_interval[0] > 0
 
 
 def missing(facts: Facts) -> list[str]:

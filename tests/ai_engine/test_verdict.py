@@ -23,6 +23,7 @@ SHOWN = Facts(
     shifts=250,
     p_value=0.004,
     p_majority=0.01,
+    edge_interval=(0.03, 0.22),
     newest_accuracy=0.61,
     suspects=(),
 )
@@ -34,6 +35,8 @@ SHOWN = Facts(
         ({}, Verdict.STRONG_EVIDENCE),
         ({"p_majority": 0.2}, Verdict.EVIDENCE),
         ({"p_majority": None}, Verdict.EVIDENCE),
+        ({"edge_interval": (0.0, 0.2)}, Verdict.EVIDENCE),
+        ({"edge_interval": None}, Verdict.EVIDENCE),
         ({"p_value": 0.051}, Verdict.NO_EVIDENCE),
         ({"p_value": None}, Verdict.NO_EVIDENCE),
         ({"baseline_accuracy": 140 / 220}, Verdict.NO_EVIDENCE),

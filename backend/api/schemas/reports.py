@@ -54,12 +54,15 @@ class WalkForward(Answer):
         description="What always naming the direction that was commoner in these very rows scores."
     )
     edge: float | None = Field(description="accuracy − baseline_accuracy.")
+    edge_ci95: list[float] | None = Field(
+        description="[low, high] of the edge at 95 %, over stretches of time; `strong_evidence` needs it above 0."
+    )
     p_value: float | None = Field(
         description="Share of wrong alignments of forecasts and outcomes that do as well: the worse of direction and"
         " direction × return."
     )
     p_value_against_majority: float | None = Field(
-        description="Chance, by resampled stretches of time, that the commoner direction does as well."
+        description="Chance, by resampled stretches of time, that the direction commoner before a period does as well."
     )
     net_return: float | None = Field(description="Mean return of a trade after costs, a fraction.")
     shifts: int = Field(description="How many wrong alignments were tried; 39 are needed.")
