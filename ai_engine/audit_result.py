@@ -8,7 +8,6 @@ import numpy as np
 
 from ai_engine.dataset import Rows
 from ai_engine.inference import NORMAL_975, OVERLAP_QUANTILE, student_quantile, wilson
-from ai_engine.placebo import NEAREST_TURN
 from ai_engine.self_audit import ACCURACIES, Judgement, Task
 from ai_engine.types import FloatArray, Verdict
 
@@ -16,6 +15,7 @@ PROMISED_RATE = 0.05
 COIN = 0.5
 STANDARD_ERRORS = 3.0
 """How far above chance the mean accuracy counts: at 1.96 every fortieth audit of a sound pipeline would fail."""
+FEWEST_WORLDS = 3
 APPROVED = (Verdict.EVIDENCE.value, Verdict.STRONG_EVIDENCE.value)
 UNJUDGED = (Verdict.INSUFFICIENT_DATA.value, Verdict.DEGENERATE.value)
 
@@ -29,16 +29,14 @@ def result(task: Task, judgements: Sequence[Judgement]) -> dict[str, Any]:
     ordered = sorted(judgements, key=lambda one: one.number)
     placebos = [one for one in ordered if task.accuracy_of(one.number) is None]
     false = [one.verdict in APPROVED for one in placebos]
-    worth = _independent(task)
     judged = sum(one.verdict not in UNJUDGED and one.accuracy is not None for one in ordered)
     found = {
         "placebos": len(placebos),
-        "independent_placebos": worth,
         "false_approvals": sum(false),
         "false_approval_rate": sum(false) / len(false),
-        "false_approval_ci95": _share_interval(sum(false), len(false), worth),
+        "false_approval_ci95": _share_interval(sum(false), len(false)),
         "planted": [_detected(task, ordered, accuracy) for accuracy in ACCURACIES],
-        "placebo_accuracy": _mean_accuracy(task, placebos, worth),
+        "placebo_accuracy": _mean_accuracy(placebos),
         "verdicts": dict(sorted(Counter(one.verdict for one in placebos).items())),
         "judged": judged,
         "rows": len(task.ground.rows),
@@ -71,17 +69,8 @@ def _detected(task: Task, judgements: Sequence[Judgement], accuracy: float) -> d
         "worlds": len(mine),
         "detected": sum(mine),
         "detection_rate": sum(mine) / len(mine) if mine else None,
-        "ci95": _share_interval(sum(mine), len(mine), len(mine)) if mine else None,
+        "ci95": _share_interval(sum(mine), len(mine)) if mine else None,
     }
-
-
-def _independent(task: Task) -> int:
-    """How many placebos stand for themselves: turned by less than one outcome window, two worlds are nearly one."""
-    rows = task.ground.rows
-    if task.ground.kind == "candles":
-        return task.placebos
-    rounds = len(np.unique(rows.times))
-    return max(1, min(task.placebos, int((1.0 - 2.0 * NEAREST_TURN) * rounds / _overlap(rows))))
 
 
 def _overlap(rows: Rows) -> int:
@@ -93,31 +82,23 @@ def _overlap(rows: Rows) -> int:
     return max(1, int(np.ceil(np.quantile(np.concatenate(spans), OVERLAP_QUANTILE))))
 
 
-def _share_interval(hits: int, count: int, worth: int) -> list[float]:
-    """Wilson's 95 % interval of a share that ``worth`` independent worlds were seen of."""
-    found = wilson(hits * worth / count, worth)
+def _share_interval(hits: int, count: int) -> list[float]:
+    """Wilson's 95 % interval of a share: every world has coins of its own."""
+    found = wilson(hits, count)
     return [max(found.low, 0.0), min(found.high, 1.0)]
 
 
-def _mean_accuracy(task: Task, placebos: Sequence[Judgement], worth: int) -> dict[str, Any]:
-    """The mean of the worlds' accuracies beside what chance allows, and how many standard errors lie between.
-
-    Mirrored candles make every direction a coin. Turned outcomes keep the market's own drift: there chance is what
-    always naming their commoner direction scores.
-    """
-    known = [one for one in placebos if one.accuracy is not None]
-    values: FloatArray = np.array([one.accuracy for one in known], dtype=np.float64)
+def _mean_accuracy(placebos: Sequence[Judgement]) -> dict[str, Any]:
+    """The mean of the worlds' accuracies beside the coin that every direction is, and how many errors lie between."""
+    values: FloatArray = np.array([one.accuracy for one in placebos if one.accuracy is not None], dtype=np.float64)
     if len(values) == 0:
         return dict.fromkeys(("mean", "ci95", "baseline", "standard_errors"))
-    baselines = [one.baseline for one in known if one.baseline is not None]
-    baseline = COIN if task.ground.kind == "candles" else float(np.mean(baselines))
-    mean, groups = float(np.mean(values)), max(1, min(worth, len(values)))
-    if groups < 3:
-        return {"mean": mean, "ci95": None, "baseline": baseline, "standard_errors": None}
-    error = float(np.std(values, ddof=1)) / np.sqrt(groups)
-    reach = float(student_quantile(groups - 1) * error)
-    away = (mean - baseline) / (reach / NORMAL_975) if reach > 0 else 0.0
-    return {"mean": mean, "ci95": [mean - reach, mean + reach], "baseline": baseline, "standard_errors": away}
+    mean = float(np.mean(values))
+    if len(values) < FEWEST_WORLDS:
+        return {"mean": mean, "ci95": None, "baseline": COIN, "standard_errors": None}
+    reach = float(student_quantile(len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
+    away = (mean - COIN) / (reach / NORMAL_975) if reach > 0 else 0.0
+    return {"mean": mean, "ci95": [mean - reach, mean + reach], "baseline": COIN, "standard_errors": away}
 
 
 def _faults(found: Mapping[str, Any]) -> list[str]:

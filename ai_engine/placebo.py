@@ -49,12 +49,14 @@ def placebo(ground: Ground, *, number: int, seed: int) -> Rows:
     """Return the rows of one world in which no direction can be forecast; each number is another world.
 
     Candles: every candle's move is kept or mirrored by a fair coin, and features and outcomes are computed again.
-    Without candles: features are turned against outcomes (see :func:`turned`).
+    Without candles: features are turned against outcomes, whose signs are then drawn anew (see :func:`turned` and
+    :func:`tossed`).
     """
+    rng = np.random.default_rng([seed, number])
     if not ground.candles:
-        return turned(ground.rows, share=_share(number, seed))
+        return tossed(turned(ground.rows, share=_share(number, seed)), rng=rng)
     length = next(iter(ground.candles.values())).timeframe_ms
-    return recomputed(ground, flipped(ground.candles, block_ms=length, rng=np.random.default_rng([seed, number])))
+    return recomputed(ground, flipped(ground.candles, block_ms=length, rng=rng))
 
 
 def _share(number: int, seed: int) -> float:
@@ -132,6 +134,24 @@ def turned(rows: Rows, *, share: float) -> Rows:
     return replace(rows, X=rows.X[source])
 
 
+def tossed(rows: Rows, *, rng: np.random.Generator) -> Rows:
+    """Return the rows with their outcomes kept or mirrored by one fair coin an outcome window, for all symbols alike.
+
+    So a right direction is a coin, 0.5 in every world, whatever the market's drift and whatever a model makes of the
+    rows it may know: those that it learned from were known before a block begins, a window before what it is asked
+    about, and have other coins. A row that should have been purged shares its coin with those asked about, and
+    gives it away. Overlapping windows keep two thirds of what they share.
+    """
+    coins = rng.choice([-1.0, 1.0], size=_windows(rows).max() + 1)[_windows(rows)]
+    return replace(rows, forward_returns=coins * rows.forward_returns, market_returns=coins * rows.market_returns)
+
+
+def _windows(rows: Rows) -> IndexArray:
+    """The number of each row's stretch of time, from 0, each as long as the median outcome window."""
+    length = max(int(np.median(rows.ends - rows.times)), 1)
+    return np.asarray((rows.times - rows.times.min()) // length, dtype=np.intp)
+
+
 def planted(rows: Rows, *, accuracy: float, rng: np.random.Generator) -> Rows:
     """Return the rows with one feature that tells the direction in ``accuracy`` of them, its size telling nothing.
 
@@ -139,8 +159,7 @@ def planted(rows: Rows, *, accuracy: float, rng: np.random.Generator) -> Rows:
     a real forecast is right or wrong about the same moves together, and a coin a row would look far more certain.
     """
     returns = np.where(np.isnan(rows.forward_returns), rows.market_returns, rows.forward_returns)
-    length = max(int(np.median(rows.ends - rows.times)), 1)
-    stretch = (rows.times - rows.times.min()) // length
+    stretch = _windows(rows)
     right = np.where(rng.random(int(stretch.max()) + 1) < accuracy, 1.0, -1.0)[stretch]
     X = rows.X.copy()
     X[:, int(rng.integers(X.shape[1]))] = right * np.sign(returns) * np.abs(rng.normal(size=len(rows)))

@@ -46,12 +46,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the pipeline said of one world; accuracies are those of its walk-forward, None where nothing was judged."""
+    """What the pipeline said of one world; its walk-forward's accuracy is None where nothing was judged."""
 
     number: int
     verdict: str
     accuracy: float | None
-    baseline: float | None
 
 
 def judge(task: Task, numbers: Iterable[int], *, train: Train = pipeline.train) -> list[Judgement]:
@@ -70,6 +69,5 @@ def _world(task: Task, number: int) -> Rows:
 
 def _judgement(number: int, trained: Trained | Refused) -> Judgement:
     if isinstance(trained, Refused):
-        return Judgement(number, trained.reason, None, None)
-    walked = trained.report["walk_forward"]
-    return Judgement(number, trained.report["verdict"], walked["accuracy"], walked["baseline_accuracy"])
+        return Judgement(number, trained.reason, None)
+    return Judgement(number, trained.report["verdict"], trained.report["walk_forward"]["accuracy"])

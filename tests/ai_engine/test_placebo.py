@@ -10,7 +10,7 @@ from ai_engine.candles import Candles
 from ai_engine.dataset import Rows, build
 from ai_engine.features.catalogue import FEATURE_NAMES
 from ai_engine.features.compute import compute
-from ai_engine.placebo import Ground, flipped, placebo, planted, recomputed, turned
+from ai_engine.placebo import Ground, flipped, placebo, planted, recomputed, tossed, turned
 from ai_engine.split import chronological
 from tests.ai_engine.audit_worlds import CANDLE, candles, ground
 
@@ -157,6 +157,42 @@ def test_turned_rows_are_purged_as_the_real_ones_are(draw_rows: Draw, world: Dra
     one, other = (chronological(part.times, part.ends, timeframe_ms=CANDLE) for part in (before, purged))
     np.testing.assert_array_equal(one.purged, other.purged)
     assert len(one.purged) > 0
+
+
+def test_outcomes_of_a_rising_market_are_tossed_by_the_window_for_all_symbols(draw_rows: Draw, world: Draw) -> None:
+    rows = draw_rows(world(rows=3_000, symbols=3, horizon=5, drift=0.02))
+
+    after = tossed(rows, rng=np.random.default_rng(1))
+
+    coins = after.forward_returns / rows.forward_returns
+    windows = (rows.times - rows.times[0]) // (5 * CANDLE)
+    assert set(coins) == {-1.0, 1.0}
+    assert all(len(set(coins[windows == window])) == 1 for window in range(200))
+    assert np.mean(rows.forward_returns > 0) > 0.95
+    assert np.mean(after.forward_returns > 0) == pytest.approx(0.5, abs=0.1)
+    np.testing.assert_array_equal(after.market_returns, coins * rows.market_returns)
+    np.testing.assert_array_equal(after.X, rows.X)
+
+
+@pytest.mark.parametrize("begins", [768, 777, 781])
+def test_what_was_known_before_a_block_begins_shares_no_coin_with_it(draw_rows: Draw, world: Draw, begins: int) -> None:
+    """The exact reason why chance is 0.5: and without a purge the last rows would share one."""
+    rows = draw_rows(world(rows=1_000, horizon=24))
+    coins = placebo_coins(rows)
+    known = rows.ends <= rows.times[begins]
+
+    assert known.sum() == begins - 23
+    assert not set(coins[known]) & set(coins[begins:])
+    assert (set(coins[:begins]) & set(coins[begins:])) == ({coins[begins]} if begins % 24 else set())
+
+
+def placebo_coins(rows: Rows) -> np.ndarray:
+    """The number of the stretch that each row's coin is drawn for, read off a toss of numbered outcomes."""
+    found = np.zeros(len(rows))
+    for seed in range(16):
+        tosses = tossed(replace(rows, forward_returns=np.ones(len(rows))), rng=np.random.default_rng(seed))
+        found = 2 * found + (tosses.forward_returns > 0)
+    return found
 
 
 def test_outcomes_are_never_turned_by_less_than_a_quarter(draw_rows: Draw, world: Draw) -> None:

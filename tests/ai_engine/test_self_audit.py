@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +17,7 @@ from ai_engine.placebo import Ground
 from ai_engine.self_audit import Judgement, judge
 from ai_engine.split import Split
 from ai_engine.walk_forward import Fold
+from benchmarks.worlds import walk
 from tests.ai_engine.audit_worlds import decided, ground, task
 
 Draw = Callable[..., Any]
@@ -27,7 +29,7 @@ def test_a_refusal_of_the_pipeline_is_a_verdict_like_any_other() -> None:
 
     audit = task(ground(rounds=20, stride=6, horizon=6))
 
-    assert judge(audit, [3], train=refuse) == [Judgement(3, "degenerate_data", None, None)]
+    assert judge(audit, [3], train=refuse) == [Judgement(3, "degenerate_data", None)]
 
 
 def test_the_installed_pipeline_is_what_is_audited_and_a_seed_decides_all(draw_rows: Draw, world: Draw) -> None:
@@ -75,18 +77,30 @@ def mutated(rows: Rows, terms: TrainingContext) -> Trained | Refused:
 
 
 @pytest.mark.slow
-def test_a_pipeline_whose_purge_is_off_does_not_hold_and_the_one_whose_purge_is_on_does() -> None:
+@pytest.mark.parametrize("own_features", [False, True])
+def test_a_pipeline_whose_purge_is_off_does_not_hold_and_the_one_whose_purge_is_on_does(own_features: bool) -> None:
     """Windows of 96 candles, 24 decisions, longer than a block of the walk-forward."""
-    audit = task(ground(rounds=150, stride=4, horizon=96), placebos=10, planted=0, horizon=96)
+    made = remembering() if own_features else ground(rounds=150, stride=4, horizon=96)
+    audit = task(made, placebos=30 if own_features else 10, planted=0, horizon=96)
 
     purged = result(audit, judge(audit, audit.worlds))
     leaking = result(audit, judge(audit, audit.worlds, train=mutated))
 
+    assert purged["kind"] == ("rotated" if own_features else "candles")
     assert purged["faults"] == [], purged["sentence"]
     assert leaking["holds"] is False
     assert leaking["faults"] == ["placebo_accuracy"]
     assert leaking["placebo_accuracy"]["mean"] > 0.57
     assert "where chance gives 50.0%" in leaking["sentence"]
+
+
+def remembering() -> Ground:
+    """A bot's own features, which remember nearly all of themselves, in a market that mostly rose."""
+    rows = walk(3, rounds=150, horizon=24, features=12)
+    X = np.cumsum(np.random.default_rng(3).normal(size=rows.X.shape), axis=0).astype(np.float32)
+    nowhere = np.full(len(rows), -1)
+    rows = replace(rows, X=X, forward_returns=rows.forward_returns + 0.002)
+    return Ground(rows, {}, nowhere, nowhere)
 
 
 def test_the_mutation_of_the_test_above_changes_nothing_but_the_purge() -> None:

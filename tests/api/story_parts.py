@@ -238,7 +238,7 @@ def audits_itself(story: Any) -> None:
 def says_what_is_usual(task: Task, _progress: Callable[[str, float], None]) -> tuple[list[Judgement], dict[str, str]]:
     """Two placebos in a hundred called evidence, two planted signals in three found."""
     found = [
-        Judgement(number, "evidence" if number % 50 == 7 or (number % 3 and number >= 100) else "no_evidence", 0.5, 0.5)
+        Judgement(number, "evidence" if number % 50 == 7 or (number % 3 and number >= 100) else "no_evidence", 0.5)
         for number in task.worlds
     ]
     return found, {"python": "3.11.2", "numpy": "2.3.5", "xgboost": "3.1.2"}

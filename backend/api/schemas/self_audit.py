@@ -26,9 +26,7 @@ class PlaceboAccuracy(Answer):
 
     mean: float | None = Field(description="Over the placebos; null where none was judged.")
     ci95: list[float] | None = Field(description="[low, high] of the mean at 95 %; null with too few worlds.")
-    baseline: float | None = Field(
-        description="What chance gives: 0.5 with mirrored candles, else what the commoner direction scores."
-    )
+    baseline: float | None = Field(description="What chance gives: 0.5, for a coin decided every direction.")
     standard_errors: float | None = Field(description="How far above it the mean lies; above 3 the audit fails.")
 
 
@@ -39,9 +37,6 @@ class SelfAuditResult(Answer):
     """
 
     placebos: int = Field(description="Worlds without a signal.")
-    independent_placebos: int = Field(
-        description="How many of them stand for themselves; the interval of the rate rests on that number."
-    )
     false_approvals: int = Field(description="Placebos with the verdict `evidence` or `strong_evidence`.")
     false_approval_rate: float | None = Field(
         description="Their share; at most 0.05 is promised. Null where no world could be judged."
@@ -67,7 +62,7 @@ class SelfAuditResult(Answer):
     window_rows: int = Field(description="Decisions of one symbol that an outcome's window spans: their overlap.")
     kind: Literal["candles", "rotated"] = Field(
         description="`candles`: each candle's move kept or mirrored, features and outcomes computed again; `rotated`:"
-        " posted features turned in time against the outcomes."
+        " posted features turned in time against outcomes whose signs are drawn anew."
     )
     seed: int = Field(description="The same rows and seed give the same result.")
     recipe_version: str = Field(description="The recipe that was audited.")

@@ -50,7 +50,7 @@ class SayingAuditor:
         if self.fails:
             raise self.fails
         said = [
-            Judgement(number, self.verdict if self.of_all or task.accuracy_of(number) is None else "evidence", 0.5, 0.5)
+            Judgement(number, self.verdict if self.of_all or task.accuracy_of(number) is None else "evidence", 0.5)
             for number in task.worlds
         ]
         return said, {"numpy": "0"}

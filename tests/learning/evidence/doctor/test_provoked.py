@@ -395,7 +395,7 @@ def test_a_pipeline_that_calls_noise_evidence(clinic: Clinic) -> None:
     clinic.trade(120)
 
     def approve(task: Task, _progress: Progress) -> tuple[list[Judgement], dict[str, str]]:
-        return [Judgement(number, "evidence", 0.6, 0.5) for number in task.worlds], {}
+        return [Judgement(number, "evidence", 0.6) for number in task.worlds], {}
 
     service = AuditService(clinic.database, clinic.settings, approve, lambda: clinic.now)
     self_audit(service, strategy="default", actor="tests", placebos=20, planted=10)
