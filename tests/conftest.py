@@ -116,10 +116,22 @@ def settings(tmp_path: Path) -> Settings:
     )
 
 
-@pytest.fixture
-def database(settings: Settings) -> Iterator[Database]:
-    """An empty SQLite database with every table; the migrations' own tests prove that they make the same."""
-    database = Database(settings.database_url)
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with every table; the migrations' own tests prove that they make the same."""
+    path = tmp_path_factory.mktemp("tables") / "empty.db"
+    database = Database(f"sqlite:///{path}")
     Base.metadata.create_all(database.engine)
+    with database.engine.connect() as connection:
+        connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+    database.close()
+    return path
+
+
+@pytest.fixture
+def database(settings: Settings, empty_database: Path) -> Iterator[Database]:
+    """An empty SQLite database of the test's own, where its settings say."""
+    shutil.copy(empty_database, settings.database_url.removeprefix("sqlite:///"))
+    database = Database(settings.database_url)
     yield database
     database.close()

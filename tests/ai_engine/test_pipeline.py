@@ -195,7 +195,7 @@ def test_a_planted_signal_is_found_on_fresh_rows(draw_rows: Draw, world: Draw, k
     assert direction_on(trained(rows), fresh) >= 0.65
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_planted_signal_is_found_among_many_features(draw_rows: Draw, world: Draw, seed: int) -> None:
     rows = draw_rows(world(rows=1_500, features=120, oracle=0.75, seed=seed))
     fresh = draw_rows(world(rows=2_000, features=120, oracle=0.75, seed=1_000 + seed))
@@ -225,7 +225,7 @@ def test_who_only_shorts_a_falling_market_learns_the_markets_direction(draw_rows
 def test_on_a_random_walk_with_overlapping_windows_nothing_is_found(draw_rows: Draw, world: Draw) -> None:
     """Persistent features and windows of four candles: a random split shows 0.8 here, and no confidence is earned."""
     accuracies, confidences = [], []
-    for seed in range(40):
+    for seed in range(16):
         walk = np.cumsum(np.random.default_rng(seed).normal(size=324) * 0.01)
         past = np.stack([walk[8 - lag : 320 - lag] for lag in range(8)], axis=1)
         rows = draw_rows(world(rows=312, features=8, horizon=4, seed=seed))
@@ -240,9 +240,9 @@ def test_on_a_random_walk_with_overlapping_windows_nothing_is_found(draw_rows: D
 
 @pytest.mark.slow
 def test_on_independent_noise_the_mean_accuracy_is_that_of_a_coin(draw_rows: Draw, world: Draw) -> None:
-    results = [trained(draw_rows(world(rows=312, seed=seed))).report for seed in range(60)]
+    results = [trained(draw_rows(world(rows=312, seed=seed))).report for seed in range(24)]
 
-    assert 0.48 <= np.mean([report["validation_accuracy"] for report in results]) <= 0.52
+    assert 0.48 <= np.mean([report["walk_forward"]["accuracy"] for report in results]) <= 0.52
     assert not any(report["recommended"] for report in results)
 
 

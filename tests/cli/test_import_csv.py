@@ -128,6 +128,7 @@ def test_a_trial_says_what_an_import_then_does_and_writes_nothing(
     assert (again["accepted"], again["duplicates"], again["strategy_created"]) == (0, 35, False)
 
 
+@pytest.mark.slow
 def test_a_trial_over_several_batches_is_the_import_too(migrated: Any, tmp_path: Path, environ: dict[str, str]) -> None:
     rows = [as_cells(row) for row in trades(70)]
     many = [

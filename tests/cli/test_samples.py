@@ -54,6 +54,7 @@ def test_import_refuses_each_bad_row_with_its_index_and_the_reason(migrated: Any
     assert shown.out.startswith("0 accepted, 2 duplicates, 3 refused.\n  row 1: ")
 
 
+@pytest.mark.slow
 def test_import_takes_any_number_of_rows(migrated: Any, tmp_path: Path) -> None:
     rows = [ROW | {"timestamp": f"2025-10-{1 + n // 300:02d}T{n // 60 % 5:02d}:{n % 60:02d}:00Z"} for n in range(5100)]
     rows[5050] = {**ROW, "exit_price": None}

@@ -7,6 +7,8 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.service import ROOT, TRADER_TOKEN, Service, running_service
 
 STEPS = 160
@@ -54,6 +56,7 @@ def ask(service: Service, query: str, *values: object) -> list[tuple]:
         return connection.execute(query, values).fetchall()
 
 
+@pytest.mark.slow
 def test_a_bot_that_is_killed_with_a_position_open_counts_each_outcome_once(tmp_path: Path) -> None:
     with running_service(tmp_path, QT_SIDES="long") as service:
         left_open = kill_with_a_position_open(service)

@@ -196,6 +196,7 @@ def test_four_holds_are_seen_named_and_escaped_within_a_day_with_no_invented_row
     assert house.synthetic_rows() == 0
 
 
+@pytest.mark.slow
 def test_with_exploration_at_its_default_the_same_deadlock_trades_on_its_first_day(house: House) -> None:
     stuck(house)
     assert house.settings.exploration_rate == 0.02

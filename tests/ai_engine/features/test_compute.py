@@ -102,7 +102,7 @@ def test_only_the_last_five_hundred_candles_count(candles: Candles, seed: int) -
     )
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(candles=any_candles())
 def test_every_feature_is_finite_and_the_same_in_history(candles: Candles) -> None:
     ends = np.arange(len(candles) - 4, len(candles))

@@ -438,6 +438,7 @@ def test_more_than_5000_rows_are_too_many(bring: Import) -> None:
         bring(*[None] * 5_001)
 
 
+@pytest.mark.slow
 def test_5000_rows_are_stored_and_known_again(bring: Import, database: Database) -> None:
     rows = [{**ROW, "decision_id": f"r{i}"} for i in range(5_000)]
 

@@ -454,6 +454,7 @@ class Fixed:
         return self.time
 
 
+@pytest.mark.slow
 def test_two_processes_that_activate_different_versions_leave_exactly_one_active(house: House, trained: Train) -> None:
     first, second = trained(2)
     spawn = multiprocessing.get_context("spawn")

@@ -49,6 +49,7 @@ def test_nothing_is_wrong_in_the_first_days(database: Database, settings: Settin
     assert named[150] == named[400] == []
 
 
+@pytest.mark.slow
 def test_nothing_is_wrong_after_the_first_night(database: Database, settings: Settings) -> None:
     house = House(database, settings)
     house.rounds(150)
