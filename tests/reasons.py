@@ -10,7 +10,7 @@ from backend.settings import ROOT
 
 NAME = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 FOLDERS = ("ai_engine", "backend")
-REASON_COLUMNS = {"reason", "quarantine_reason", "exit_reason", "close_requested", "due", "no_model"}
+REASON_COLUMNS = {"reason", "quarantine_reason", "exit_reason", "close_requested", "due", "failed", "no_model"}
 TAKES_REASONS = {"refuse", "_hold", "Refused", "Exit"}
 """Functions whose text arguments are reasons."""
 REASON_TABLES = {"REASONS", "RULES"}

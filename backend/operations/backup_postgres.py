@@ -4,6 +4,7 @@ import contextlib
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +25,7 @@ Connect = Callable[[URL], Engine]
 MAINTENANCE = "postgres"
 INSUFFICIENT_PRIVILEGE = "42501"
 LONGEST_NAME = 63
+CLOSING_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +63,28 @@ class PostgresTarget:
         return self.work
 
     def refuse_in_use(self) -> None:
-        """ConflictError while anything else is connected to it."""
-        with self._maintenance() as connection:
-            query = text("SELECT count(*) FROM pg_stat_activity WHERE datname = :name AND pid <> pg_backend_pid()")
-            count = connection.execute(query, {"name": self._name}).scalar_one()
+        """ConflictError while anything else stays connected to it.
+
+        What was closed a moment ago is seen a little longer, and the server's own vacuum works while it likes: it
+        steps aside by itself.
+        """
+        deadline = time.monotonic() + CLOSING_SECONDS
+        while (count := self._connections()) and time.monotonic() < deadline:
+            time.sleep(CLOSING_SECONDS / 20)
         if count:
             raise ConflictError(
                 f"{place_of(self._text)} is in use by {count} connections. Stop the service first (qt stop, or Ctrl-C"
                 " where qt serve runs) and close every other program that has it open.",
                 reason="database_in_use",
             )
+
+    def _connections(self) -> int:
+        query = text(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = :name AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+        with self._maintenance() as connection:
+            return int(connection.execute(query, {"name": self._name}).scalar_one())
 
     def stage(self, copied: Path) -> Facts:
         """Restore the dump into a database of its own and bring it to this program's revision."""

@@ -1,6 +1,7 @@
 """The same on PostgreSQL, with a real server and its own programs."""
 
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.pool import NullPool
 
 from backend import migrations
 from backend.errors import ConflictError, InvalidInputError, UnavailableError
@@ -116,6 +118,19 @@ def test_a_database_with_a_connection_is_refused(url: str, tmp_path: Path) -> No
             put_back(url, file, tmp_path)
 
     assert refused.value.reason == "database_in_use"
+
+
+def test_a_connection_that_is_just_being_closed_is_waited_for(url: str, tmp_path: Path) -> None:
+    file = back_up(url, tmp_path)
+
+    with connection_to(url, poolclass=NullPool) as connection:
+        connection.execute(text("SELECT 1"))
+        closing = threading.Timer(0.5, connection.close)
+        closing.start()
+        told = put_back(url, file, tmp_path)
+        closing.join()
+
+    assert told["old_database"] is not None
 
 
 def test_an_older_revision_is_brought_up_to_date(url: str, tmp_path: Path) -> None:

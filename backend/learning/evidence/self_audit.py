@@ -68,7 +68,7 @@ def start_self_audit(service: AuditService, **options: Unpack[AuditOptions]) -> 
 def _begin(service: AuditService, options: AuditOptions) -> tuple[Job, Begun]:
     strategy = options["strategy"]
     service.database.read(get_strategy, strategy, settings=service.settings)
-    job = Job(service.database, service.clock, SELF_AUDIT, "self-audit", "audit_failed", _close)
+    job = Job(service.database, service.clock, SELF_AUDIT, "self-audit", failed="audit_failed", close=_close)
     return job, job.begin(strategy, options["actor"], options.get("slot"))
 
 

@@ -87,7 +87,9 @@ def start_retrain(service: RetrainService, **options: Unpack[RetrainOptions]) ->
 def _begin(service: RetrainService, options: RetrainOptions) -> tuple[Job, Begun]:
     strategy = options["strategy"]
     service.database.read(get_strategy, strategy, settings=service.settings)
-    job = Job(service.database, service.wall, JOB, "training", "training_failed", _close, success_is_closed=True)
+    job = Job(
+        service.database, service.wall, JOB, "training", failed="training_failed", close=_close, success_is_closed=True
+    )
     return job, job.begin(strategy, options["actor"], options.get("slot"))
 
 
