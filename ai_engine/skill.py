@@ -17,6 +17,7 @@ COIN = 0.5
 STAKES = np.array([0.25, 0.5, 1.0])
 SHARES = np.array([0.25, 0.5, 0.25])
 PATIENCE = 300.0
+MOST_PHASES = 100
 
 
 def bound_of(walk_forward: Mapping[str, Any] | None) -> float | None:
@@ -38,6 +39,19 @@ def bound_of(walk_forward: Mapping[str, Any] | None) -> float | None:
     return max(float(interval[0]), COIN)
 
 
+def bet_length(candle: int, horizon: int) -> int:
+    """Return within how many ms decisions are one bet: a candle, or a hundredth of the horizon where that is longer.
+
+    So that a bettor who is asked every second does not bet in some thousand phases at once.
+
+    Examples
+    --------
+    >>> bet_length(300_000, 12 * 300_000), bet_length(60_000, 1_440 * 60_000)
+    (300000, 864000)
+    """
+    return max(candle, horizon // MOST_PHASES)
+
+
 @dataclass(frozen=True, slots=True)
 class Live:
     """Live forecasts whose outcome is known, in the order of their decisions; shape (n,).
@@ -55,7 +69,7 @@ class Live:
 class Doubt:
     """What speaks against a version: the wealth now, the largest it ever was, and when it first was enough (ms).
 
-    ``rounds`` had a move to bet on; they lie in ``phases`` whose windows do not overlap.
+    ``rounds`` (those of one bet count once) had a move to bet on; they lie in ``phases`` whose windows do not overlap.
     """
 
     e_value: float
@@ -68,7 +82,7 @@ class Doubt:
 NO_DOUBT = Doubt(1.0, 1.0, None, 0, 0)
 
 
-def doubt(live: Live, *, bound: float, enough: float = ENOUGH) -> Doubt:
+def doubt(live: Live, *, bound: float, enough: float = ENOUGH, together: int = 1) -> Doubt:
     """Return how strongly live forecasts speak against a hit rate of at least ``bound``.
 
     Parameters
@@ -79,6 +93,8 @@ def doubt(live: Live, *, bound: float, enough: float = ENOUGH) -> Doubt:
         From 0.5 to below 1; see ``bound_of``.
     enough
         The wealth that alarms, on the running maximum: the answer does not depend on when anybody looks.
+    together
+        Rounds that begin within one stretch of so many ms, counted from 1970 on, are one bet; see ``bet_length``.
 
     Notes
     -----
@@ -99,6 +115,11 @@ def doubt(live: Live, *, bound: float, enough: float = ENOUGH) -> Doubt:
     windows are waited for; that the running maximum of the average keeps 5 % as well is measured by
     ``benchmarks/skill_lost.py``.
 
+    Rounds of one bet pay the mean of what each would have paid alone. Each of these has an expectation of at most 0 at
+    its own start and therefore at the first one's, so the bet is as fair as they are, provided that how many rounds
+    there are does not depend on what came of them. Their hits divided by their moves would not be fair: which of two
+    overlapping windows was large tells the direction of the other.
+
     Examples
     --------
     >>> moments = np.arange(100)
@@ -110,7 +131,7 @@ def doubt(live: Live, *, bound: float, enough: float = ENOUGH) -> Doubt:
     judged = ~np.isnan(live.hits)
     if not judged.any():
         return NO_DOUBT
-    payoffs, starts, ends = _rounds(live, bound)
+    payoffs, starts, ends = _bets(*_rounds(live, bound), together)
     phase = phases(starts, ends)
     moments, wealth = _wealth(payoffs, ends, phase)
     largest = int(np.argmax(wealth))
@@ -119,7 +140,7 @@ def doubt(live: Live, *, bound: float, enough: float = ENOUGH) -> Doubt:
         e_value=float(wealth[-1]),
         largest=max(float(wealth[largest]), 1.0),
         alarmed_at=int(moments[alarmed[0]]) if len(alarmed) else None,
-        rounds=len(np.unique(live.times[judged])),
+        rounds=len(np.unique(live.times[judged] // together)),
         phases=int(phase.max()) + 1,
     )
 
@@ -131,6 +152,18 @@ def _rounds(live: Live, bound: float) -> tuple[FloatArray, TimeArray, TimeArray]
     ends = np.full(len(starts), np.iinfo(np.int64).min)
     np.maximum.at(ends, rounds, live.ends)
     return np.where(moved > 0, bound - hits, 0.0), starts, ends
+
+
+def _bets(
+    payoffs: FloatArray, starts: TimeArray, ends: TimeArray, together: int
+) -> tuple[FloatArray, TimeArray, TimeArray]:
+    """Rounds that begin within one stretch as one: it begins with the first and is settled with the last."""
+    stretches, first, bets = np.unique(starts // together, return_index=True, return_inverse=True)
+    if len(stretches) == len(starts):
+        return payoffs, starts, ends
+    last = np.full(len(stretches), np.iinfo(np.int64).min)
+    np.maximum.at(last, bets, ends)
+    return np.bincount(bets, weights=payoffs) / np.bincount(bets), starts[first], last
 
 
 def _wealth(payoffs: FloatArray, ends: TimeArray, phase: IndexArray) -> tuple[TimeArray, FloatArray]:

@@ -29,6 +29,7 @@ OUTCOMES = 1_000
 ROWS = (400, 1_000)
 WALKED = 0.65
 OVERLAPS = (1, 4)
+DENSE, TOGETHER, DENSE_WINDOWS = 200, 2, 300
 HELD_FOR = 50
 MEMORIES = (0.0, 0.5, 0.9, 0.98)
 FEATURES = 10
@@ -96,13 +97,15 @@ def remembering(rng: np.random.Generator, count: int, width: int, memory: float)
     return np.asarray(values)
 
 
-def judged(rng: np.random.Generator, bound: float, stretches: tuple[Stretch, ...], overlap: int, kind: str) -> Doubt:
+def judged(
+    rng: np.random.Generator, bound: float, stretches: tuple[Stretch, ...], overlap: int, kind: str, together: int = 1
+) -> Doubt:
     """What speaks against a version after a whole stream."""
     rates = np.concatenate([np.full(one.windows * overlap, one.rate) for one in stretches])
     moves, forecasts = MAKERS[kind](rng, rates, overlap)
     times = np.arange(len(rates))
     hits = (np.sign(moves) == np.sign(forecasts)).astype(np.float64)
-    return doubt(Live(times, times + overlap, hits), bound=bound)
+    return doubt(Live(times, times + overlap, hits), bound=bound, together=together)
 
 
 def walked(rng: np.random.Generator, overlap: int) -> tuple[float, float | None]:
@@ -150,6 +153,38 @@ def nulls(seed: int) -> dict[tuple[int, str, str], bool]:
                 alarmed = judged(rng, bound, (Stretch(OUTCOMES, true),), overlap, kind).alarmed_at
                 found[overlap, rate, kind] = alarmed is not None
     return found
+
+
+def dense(seed: int) -> dict[str, tuple[bool, bool]]:
+    """By forecaster: whether it was alarmed about, at the bound and where a good time turned, asked 200 times a window.
+
+    ``follower`` says that a coin's last step goes on, and five windows of six end within the costs.
+    """
+    found = {}
+    for kind in ("fresh", "persistent"):
+        rng = np.random.default_rng([19, seed])
+        _, bound = walked(rng, 1)
+        stays = (Stretch(DENSE_WINDOWS, bound or SKILL),)
+        turns = (Stretch(DENSE_WINDOWS // 2, SKILL), Stretch(DENSE_WINDOWS // 2, FLIPPED))
+        alarmed = [
+            bound is not None and judged(rng, bound, one, DENSE, kind, TOGETHER).alarmed_at is not None
+            for one in (stays, turns)
+        ]
+        found[kind] = (alarmed[0], alarmed[1])
+    moves, steps = _walk(np.random.default_rng([19, seed]))
+    times = np.arange(len(moves))
+    hits = np.where(np.abs(moves) > np.quantile(np.abs(moves), 5 / 6), np.sign(steps) == np.sign(moves), np.nan)
+    found["follower"] = (
+        doubt(Live(times, times + DENSE, hits), bound=0.5, together=TOGETHER).alarmed_at is not None,
+        False,
+    )
+    return found
+
+
+def _walk(rng: np.random.Generator) -> tuple[Array, Array]:
+    """A coin's moves over each window, and the step before each."""
+    steps = rng.normal(size=DENSE_WINDOWS * DENSE + DENSE)
+    return overlapping(steps[1:], DENSE), steps[: DENSE_WINDOWS * DENSE]
 
 
 def errors(seed: int) -> dict[tuple[int, bool], float]:
@@ -214,6 +249,16 @@ def claim_nulls(claims: Claims, seeds: int) -> None:
             claims.at_most(name, share, 1 / ENOUGH)
 
 
+def claim_dense(claims: Claims, seeds: int) -> None:
+    """The same where many forecasts a window are one bet. 150 windows after a turn are few: what is seen is told."""
+    told = over_seeds(dense, range(seeds), "forecasts every moment")
+    for kind in told[0]:
+        name = f"{DENSE} forecasts a window, {TOGETHER} a bet, {DENSE_WINDOWS} windows, {kind} forecaster"
+        claims.at_most(f"alarmed at the bound, {name}", float(np.mean([one[kind][0] for one in told])), 1 / ENOUGH)
+        if kind != "follower":
+            claims.told("  and where half way it turns, seen in", f"{np.mean([one[kind][1] for one in told]):.3f}")
+
+
 def claim_drift(claims: Claims, seeds: int) -> None:
     """False alarms of ADWIN and of the index, and what each sees."""
     told = over_seeds(errors, range(seeds), "errors")
@@ -238,6 +283,7 @@ def main() -> None:
     claims = Claims()
     claim_flips(claims, 2 * seeds)
     claim_nulls(claims, seeds)
+    claim_dense(claims, seeds)
     claim_drift(claims, seeds)
     claims.end()
 

@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 from ai_engine import skill
 from ai_engine.inference import wilson
 from ai_engine.sequential import ENOUGH, phases
-from ai_engine.skill import NO_DOUBT, PATIENCE, SHARES, STAKES, Live, bound_of, doubt, expected_delay
+from ai_engine.skill import (
+    MOST_PHASES,
+    NO_DOUBT,
+    PATIENCE,
+    SHARES,
+    STAKES,
+    Live,
+    bet_length,
+    bound_of,
+    doubt,
+    expected_delay,
+)
 
 
 def live(hits: np.ndarray, *, overlap: int = 1, symbols: int = 1) -> Live:
@@ -120,6 +131,57 @@ def follower(seed: int, horizon: int = 12, rounds: int = 3_000) -> Live:
 def test_small_moves_choose_no_bets_against_a_coin() -> None:
     """Who left them out alarmed in 19 of these 20: a window that came to nothing tells the next one's direction."""
     assert sum(doubt(follower(seed), bound=0.5).alarmed_at is not None for seed in range(20)) <= 2
+
+
+def test_rounds_of_one_stretch_are_one_bet_from_the_first_to_the_last() -> None:
+    """Here every move is large, so that the mean over the rounds is that over as many symbols of one round."""
+    rng = np.random.default_rng(5)
+    hits = (rng.random(120) < 0.4).astype(np.float64)
+    times = np.arange(120) // 3 * 10 + np.tile([2, 3, 8], 40)
+    one, last = times // 10 * 10 + 2, times // 10 * 10 + 8 + 25
+
+    apart = doubt(Live(times, times + 25, hits), bound=0.55, together=10)
+    at_once = doubt(Live(one, last, hits), bound=0.55)
+
+    assert apart == at_once
+    assert (apart.rounds, apart.phases) == (40, 4)
+
+
+def test_bets_together_change_nothing_where_each_round_is_alone() -> None:
+    stream = drawn(2, (300, 0.45))
+    spaced = Live(stream.times * 10 + 7, stream.times * 10 + 67, stream.hits)
+
+    assert doubt(spaced, bound=0.55, together=10) == doubt(spaced, bound=0.55)
+
+
+def test_small_moves_choose_no_bets_together_either() -> None:
+    """Paid by the hits over the moves within the stretch, as a round is, each of these ten alarms."""
+    streams = [follower(seed, rounds=30_000) for seed in range(10)]
+    by_moves = [Live(one.times // 6 * 6, one.ends, one.hits) for one in streams]
+
+    assert sum(doubt(one, bound=0.5, together=6).alarmed_at is not None for one in streams) <= 1
+    assert all(doubt(one, bound=0.5).alarmed_at is not None for one in by_moves)
+
+
+@pytest.mark.parametrize(("candle", "horizon"), [(300, 3_600), (60, 86_400), (1, 3_600)])
+def test_who_decides_every_second_bets_in_a_hundred_phases_at_most(candle: int, horizon: int) -> None:
+    times = np.arange(3 * horizon if horizon < 4_000 else horizon + 4_000)
+    hits = np.random.default_rng(1).random(len(times)) < 0.5
+
+    found = doubt(Live(times, times + horizon, hits * 1.0), bound=0.5, together=bet_length(candle, horizon))
+
+    assert 1 < found.phases <= MOST_PHASES + 3
+
+
+def test_bets_together_do_not_depend_on_when_anybody_looks() -> None:
+    stream = live(np.random.default_rng(4).random(400) < 0.3, overlap=20)
+    looks = [
+        doubt(Live(stream.times[:n], stream.ends[:n], stream.hits[:n]), bound=0.9, enough=1.2, together=5)
+        for n in range(5, 401, 5)
+    ]
+
+    assert all(after.largest >= before.largest for before, after in pairwise(looks))
+    assert len({one.alarmed_at for one in looks} - {None}) == 1
 
 
 def test_a_round_of_small_moves_is_no_bet_and_keeps_its_place() -> None:

@@ -7,10 +7,12 @@ from numpy.typing import NDArray
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from ai_engine.candles import timeframe_ms
+from ai_engine.skill import bet_length
 from ai_engine.types import FloatArray, TimeArray
-from backend.learning.decisions.columns import known_at, microseconds, milliseconds, moment, numbers, read_columns
+from backend.learning.decisions.columns import known_at, milliseconds, moment, numbers, read_columns
 from backend.learning.versions.past import learned_until
-from backend.models import AIModelVersion, AITrainingSample
+from backend.models import AIModelVersion, AITrainingSample, Strategy
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +20,7 @@ class LiveRows:
     """Decisions of one version whose forward return is known, in time order; arrays of shape (n,).
 
     ``times`` and ``ends`` in ms, returns as fractions, ``volatility`` the typical absolute return that was known at the
-    decision; NaN where a forecast or the volatility is not known.
+    decision; NaN where a forecast or the volatility is not known. Those within ``together`` ms are one bet.
     """
 
     times: TimeArray
@@ -27,19 +29,31 @@ class LiveRows:
     scores: FloatArray
     expected_returns: FloatArray
     volatility: FloatArray
+    together: int
 
     def part(self, wanted: NDArray[np.bool_]) -> "LiveRows":
         """These rows alone."""
-        return LiveRows(*(getattr(self, name)[wanted] for name in self.__dataclass_fields__))
+        return LiveRows(
+            self.times[wanted],
+            self.ends[wanted],
+            self.forward_returns[wanted],
+            self.scores[wanted],
+            self.expected_returns[wanted],
+            self.volatility[wanted],
+            self.together,
+        )
 
 
 def read_live_rows(session: Session, version: AIModelVersion) -> LiveRows:
     """Whatever the version decided since its latest activation; none in quarantine.
 
     An activation is a person's word that the version may be trusted again, so what speaks against it is counted from
-    there, and only by decisions later than all it learned from: what it may know by heart would speak for it. A round
-    of which some outcome is still awaited is left out as a whole: its mean would change under the bet.
+    there, and only by decisions later than all it learned from: what it may know by heart would speak for it. A bet
+    of which some outcome is still awaited is left out as a whole: its mean would change afterwards.
     """
+    strategy = session.get_one(Strategy, version.strategy)
+    candle = timeframe_ms(strategy.timeframe)
+    together = bet_length(candle, candle * strategy.horizon_candles)
     row = AITrainingSample
     figures = (row.forward_return, row.prediction_score, row.expected_return, row.volatility)
     query = select(moment(row.timestamp), known_at(), *figures).where(
@@ -52,7 +66,10 @@ def read_live_rows(session: Session, version: AIModelVersion) -> LiveRows:
     if version.activated_at is not None:
         query = query.where(row.created_at >= version.activated_at)
     in_time = query.order_by(row.timestamp, row.id)
-    made, *columns = read_columns(session, in_time, microseconds, milliseconds, numbers, numbers, numbers, numbers)
-    awaited = np.isnan(columns[1])
-    known = ~awaited & ~np.isin(made, made[awaited])
-    return LiveRows(made[known] // 1_000, *(column[known] for column in columns))
+    times, ends, moves, *forecasts = read_columns(
+        session, in_time, milliseconds, milliseconds, numbers, numbers, numbers, numbers
+    )
+    bets = times // together
+    known = ~np.isin(bets, bets[np.isnan(moves)])
+    scores, expected, volatility = (column[known] for column in forecasts)
+    return LiveRows(times[known], ends[known], moves[known], scores, expected, volatility, together)

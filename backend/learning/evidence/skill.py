@@ -111,7 +111,7 @@ def judge_skill(version: AIModelVersion, rows: LiveRows, cost: float) -> Skill:
     moved = np.abs(scored.forward_returns) > cost
     right = scored.scores * scored.forward_returns > 0
     live = Live(scored.times, scored.ends, np.where(moved, right.astype(np.float64), np.nan))
-    found = doubt(live, bound=bound) if bound is not None else NO_DOUBT
+    found = doubt(live, bound=bound, together=rows.together) if bound is not None else NO_DOUBT
     outcomes, hits = int(moved.sum()), int((moved & right).sum())
     begins = (walk_forward.get("ci95") or [None])[0]
     return Skill(

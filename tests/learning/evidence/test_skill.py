@@ -151,6 +151,21 @@ def test_a_round_counts_when_none_of_its_outcomes_is_awaited(house: LiveHouse, a
     assert awaited == len(rows(house, active).times) == 2
 
 
+def test_decisions_within_one_candle_are_one_bet_which_waits_for_all_of_them(house: LiveHouse, active: str) -> None:
+    """Horizon and candle of the strategy are one: five minutes."""
+    house.decide(active, [True, False])
+    for seconds in (1, 40, 299):
+        house.decide(active, [False], timestamp=LIVE + timedelta(seconds=seconds))
+    settled = skill(house, active)
+
+    awaited = {"forward_return": None, "forward_return_source": None}
+    house.decide(active, [True], timestamp=LIVE + timedelta(seconds=120), **awaited)
+
+    assert (settled["outcomes"], settled["rounds"]) == (5, 2)
+    assert rows(house, active).together == CANDLE // timedelta(milliseconds=1)
+    assert (skill(house, active)["outcomes"], skill(house, active)["rounds"]) == (1, 1)
+
+
 def test_what_was_decided_before_its_latest_activation_does_not_count(house: LiveHouse, active: str) -> None:
     house.decide(active, [False] * 10)
     house.deactivate()
