@@ -15,6 +15,7 @@ from sqlalchemy.exc import (
     ArgumentError,
     DatabaseError,
     DataError,
+    DBAPIError,
     IntegrityError,
     InterfaceError,
     NotSupportedError,
@@ -32,6 +33,9 @@ T = TypeVar("T")
 BUSY_TIMEOUT_SECONDS = 30.0
 CONNECT_TIMEOUT_SECONDS = 10
 UNAVAILABLE = (DatabaseError, InterfaceError, PoolTimeoutError)
+# PostgreSQL gave a transaction up so that another could go on: a deadlock, or what it read had changed.
+GIVEN_UP = frozenset({"40P01", "40001"})
+MOST_ATTEMPTS = 5
 OUR_FAULT = (IntegrityError, ProgrammingError, DataError, NotSupportedError)
 REMEDIES = {
     "sqlite": "Make it a SQLite file that can be read and written, restore it from a backup, or name another there.",
@@ -151,9 +155,22 @@ class Database:
                 session.rollback()
 
     def write(self, use_case: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run ``use_case(session, ...)`` in one write transaction and commit it; on any error nothing is kept."""
+        """Run ``use_case(session, ...)`` in one write transaction and commit it; on any error nothing is kept.
+
+        Where PostgreSQL gave the transaction up for another's sake it is run again from its beginning, five times at
+        most: so it changes nothing but rows.
+        """
+        for _ in range(MOST_ATTEMPTS - 1):
+            try:
+                return self._write(lambda session: use_case(session, *args, **kwargs))
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", None) not in GIVEN_UP:
+                    raise
+        return self._write(lambda session: use_case(session, *args, **kwargs))
+
+    def _write(self, use_case: Callable[[Session], T]) -> T:
         with self._writer, self._write_session() as session, session.begin():
-            return use_case(session, *args, **kwargs)
+            return use_case(session)
 
     def close(self) -> None:
         """Close every pooled connection."""

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -191,9 +191,15 @@ def _run_slot(service: RetrainService, strategy: str, slot: datetime) -> None:
 
 
 def due_slots(session: Session, schedule: Schedule, now: datetime) -> list[Due]:
-    """What is due for each strategy, of the slots since it began, at most a day back."""
+    """What is due for each strategy, of the slots since it began, at most a day back.
+
+    First comes whoever has waited longest: since its last run, or since it began. By name, whoever makes many
+    strategies would hold up all whose names come later.
+    """
     found = []
-    for strategy in session.scalars(select(Strategy).order_by(Strategy.name)):
+    last_run = select(func.max(JobRun.started_at)).where(JobRun.job == JOB, JobRun.strategy == Strategy.name)
+    waits_since = func.coalesce(last_run.scalar_subquery(), Strategy.created_at)
+    for strategy in session.scalars(select(Strategy).order_by(waits_since, Strategy.created_at, Strategy.name)):
         since = max(strategy.created_at, now - CAUGHT_UP)
         recorded = session.scalars(
             select(JobRun).where(JobRun.job == JOB, JobRun.strategy == strategy.name, JobRun.slot > since)

@@ -133,6 +133,20 @@ def test_slots_from_before_the_strategy_began_are_not_its_own(house: House) -> N
     assert due.missed == (NIGHT + timedelta(hours=1),)
 
 
+def test_who_has_waited_longest_comes_first_whatever_the_names(house: House) -> None:
+    began = house.time - timedelta(days=9)
+    for name, later in (("zebra", 0), ("middle", 1), ("aa-new", 8), ("aa-old", 3)):
+        house.plant(Planted(strategy=name, created_at=began + timedelta(days=later)))
+    first = [due.strategy for due in house.database.read(due_slots, NIGHTLY, house.time)]
+
+    run_id = house.database.write(runs.start, runs.NewRun(JOB, "zebra", "ada"), began + timedelta(days=2))
+    house.database.write(runs.finish, run_id, began + timedelta(days=2), "skipped", {})
+    then = [due.strategy for due in house.database.read(due_slots, NIGHTLY, house.time)]
+
+    assert first == ["zebra", "middle", "aa-old", "aa-new"]
+    assert then == ["middle", "zebra", "aa-old", "aa-new"]
+
+
 def test_a_slot_lost_with_its_process_is_taken_over_once(house: House) -> None:
     house.plant(Planted())
     new = runs.NewRun(JOB, "bot", "scheduler", NIGHT)

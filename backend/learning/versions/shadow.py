@@ -83,6 +83,7 @@ def _ask(session: Session, proved: AIModelVersion, actor: str, clock: Clock) -> 
 def _stop(session: Session, version_id: str, strategy: str | None, actor: str, clock: Clock) -> dict[str, Any]:
     version = find_version(session, version_id, strategy)
     locked(session, version.strategy)
+    session.refresh(version)  # as it stands under the lock: it may have been activated, or stopped, meanwhile
     if scores_beside(version):
         _end(version)
         _log(session, version, "stop_shadow", actor, clock)

@@ -6,16 +6,19 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from backend.crontab import parse_schedule
 from backend.database import Database
 from backend.errors import ConflictError
 from backend.learning.decisions.counters import on_recorded
+from backend.learning.versions import shadow
 from backend.learning.versions.activation import ActivationRequest, activate
+from backend.learning.versions.find import locked
 from backend.learning.versions.serving import Serving
 from backend.learning.versions.store import ArtifactStore
-from backend.models import AIModelVersion, Base, JobRun
+from backend.models import AIModelVersion, AuditEntry, Base, JobRun
 from backend.operations import leases
 from backend.scheduler import run_due
 from backend.settings import Settings
@@ -106,6 +109,45 @@ def test_an_activation_waits_for_a_round_that_counts_and_then_stores(
 
     assert sorted(answers, key=str) == ["stored", "success"]
     assert [row.version_id for row in house.rows(AIModelVersion) if row.is_active] == [second]
+
+
+def test_a_stop_that_waited_for_an_activation_stops_nothing(house: House, trained: Callable[[int], list[str]]) -> None:
+    """The version was a shadow when the stop read it, and decides when the stop gets its turn."""
+    first, second = trained(2)
+    activate(house.versions, ActivationRequest(first, "ada"))
+    began = threading.Event()
+
+    def press(session: Session) -> str:
+        locked(session, "bot")
+        began.set()
+        wait_for_a_waiter(house.database)
+        for version in session.scalars(select(AIModelVersion)):
+            version.is_active, version.is_shadow = False, version.version_id == first
+        session.flush()
+        session.scalars(select(AIModelVersion).where(AIModelVersion.version_id == second)).one().is_active = True
+        return "activated"
+
+    def end() -> object:
+        began.wait(10)
+        return shadow.stop(house.versions, second, "ada")["shadows"]
+
+    answers = at_once([lambda: house.database.write(press), end])
+
+    actions = [entry.action for entry in house.rows(AuditEntry)]
+    assert sorted(answers, key=str) == ["activated", [first]] or sorted(answers, key=str) == [[first], "activated"]
+    assert "stop_shadow" not in actions
+
+
+def wait_for_a_waiter(database: Database) -> None:
+    """Return once another transaction waits for a lock."""
+    waits = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    for _ in range(500):
+        if database.read(lambda session: session.scalar(waits)):
+            return
+        time.sleep(0.02)
+    raise AssertionError("nobody waits")
 
 
 def test_a_lease_wanted_by_many_is_given_to_one(house: House) -> None:
