@@ -24,8 +24,8 @@ def database(postgres_url: str) -> Iterator[Database]:
 
 
 def counted(database: Database) -> dict[str, int]:
-    rows = database.read(lambda session: session.execute(text("SELECT name, times FROM counted")).all())
-    return {name: times for name, times in rows}
+    query = text("SELECT name, times FROM counted")
+    return {row.name: row.times for row in database.read(lambda session: session.execute(query).all())}
 
 
 def count(session: Session, name: str) -> None:
