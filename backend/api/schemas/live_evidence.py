@@ -23,7 +23,10 @@ class Skill(Answer):
     outcomes: int = Field(description="Live forecasts since the activation that moved more than the costs.")
     hits: int = Field(description="Those whose direction was right.")
     accuracy: float | None = Field(description="hits / outcomes.")
-    rounds: int = Field(description="Bets: one for all symbols of a decision time.")
+    rounds: int = Field(
+        description="Bets: one for all decisions of one candle of the strategy, or of a hundredth of its horizon where"
+        " that is longer, whatever their symbols."
+    )
     phases: int = Field(description="Sequences of rounds without overlap that the bets are dealt to; averaged.")
     e_value: float | None = Field(description="What has become of 1 by now.")
     largest_e_value: float | None = Field(description="The most it ever was.")
