@@ -162,20 +162,30 @@ def most_wealth(seed: int) -> float:
 def main() -> None:
     """Print the mean over the seeds; exit 1 where it lies outside."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--seeds", type=int, default=60)
+    parser.add_argument("--seeds", type=int, default=60, help="histories told to the service; 0: none")
     parser.add_argument("--decisions", type=int, default=600)
-    parser.add_argument("--streams", type=int, default=200, help="walks of sixty nights")
+    parser.add_argument("--streams", type=int, default=200, help="walks of sixty nights; 0: none")
     options = parser.parse_args()
     claims = Claims()
-    found = judge_all(options.seeds, options.decisions)
+    if options.seeds:
+        claim_accuracy(claims, judge_all(options.seeds, options.decisions))
+    if options.streams:
+        claim_evidence(claims, np.array(over_seeds(most_wealth, range(options.streams), "sixty nights on walks")))
+    claims.end()
+
+
+def claim_accuracy(claims: Claims, found: Array) -> None:
+    """The means of what :func:`judge_all` found lie about a half."""
     for name, values in zip(("validation_accuracy", "walk-forward accuracy"), found.T, strict=False):
         claims.within(f"mean {name} of {len(values)} histories without skill", float(values.mean()), *WITHIN)
         claims.told("its standard error", f"{values.std(ddof=1) / np.sqrt(len(values)):.4f}")
     claims.told("side taken paid (the exits distort it, so nothing learns from it)", f"{found[:, 2].mean():.4f}")
-    wealth = np.array(over_seeds(most_wealth, range(options.streams), "sixty nights on walks"))
+
+
+def claim_evidence(claims: Claims, wealth: Array) -> None:
+    """Few bettors ever had enough."""
     reached = float(np.mean(wealth >= ENOUGH))
     claims.at_most(f"evidence of 20 at any of {NIGHTS} nights, share of {len(wealth)} walks", reached, 0.05)
-    claims.end()
 
 
 if __name__ == "__main__":
