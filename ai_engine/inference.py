@@ -178,7 +178,7 @@ def mean_interval(values: FloatArray, blocks: IndexArray, *, seed: int = 0) -> t
     if count < FEWEST_BLOCKS:
         return None
     means = _resampled_means(values, blocks, count, seed)
-    reach = student_quantile(count - 1) * float(np.std(means)) * np.sqrt(count / (count - 1))
+    reach = float(student_quantile(count - 1) * float(np.std(means)) * np.sqrt(count / (count - 1)))
     centre = float(np.mean(values))
     return centre - reach, centre + reach
 

@@ -70,6 +70,7 @@ def test_the_interval_of_the_edge_is_that_of_right_minus_always_the_commoner_dir
     lead = (np.sign(scores) == np.sign(risen.y)) * 1.0 - (risen.y > 0)
     low, high = shown["edge_ci95"]
 
+    assert (type(low), type(high)) == (float, float)
     assert shown["edge"] == pytest.approx(lead.mean())
     assert (low + high) / 2 == pytest.approx(lead.mean())
     assert (high - low) / 2 == pytest.approx(1.96 * lead.std() / np.sqrt(500), rel=0.15)
