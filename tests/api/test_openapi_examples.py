@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from backend.api.openapi import EXAMPLES
 from backend.api.schemas.reasons import REASONS
+from backend.api.schemas.reports import Report, WalkForward
 from tests.api.story import Told, examples_of, play
 from tests.json_schema import faults, resolved
 
@@ -133,3 +134,20 @@ def test_a_changed_answer_is_seen() -> None:
     assert differences(kept, {"count": 1, "sha256": None, "models": [{"price": 1.0, "train_mae": 0.1}]}) != []
     assert differences(kept, {"count": 1, "sha256": "a", "models": [{"price": 1.1, "train_mae": 0.1}]}) != []
     assert differences(kept, {"count": 1, "sha256": "a", "models": [{"train_mae": 0.1}]}) != []
+
+
+def reports(value: Any) -> list[dict[str, Any]]:
+    """Every report that a recorded answer holds."""
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    own = [value["report"]] if isinstance(value, dict) and "walk_forward" in (value.get("report") or ()) else []
+    return own + [found for one in inside for found in reports(one)]
+
+
+def test_every_key_of_a_report_is_described() -> None:
+    """Answers let unknown keys through, so that nothing else would tell that one was forgotten."""
+    told = reports(json.loads(Path(EXAMPLES).read_text(encoding="utf-8")))
+
+    assert len(told) >= 2
+    for report in told:
+        assert report.keys() == Report.model_fields.keys()
+        assert report["walk_forward"].keys() == WalkForward.model_fields.keys()
