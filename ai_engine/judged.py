@@ -48,12 +48,9 @@ def panel(judged: Judged) -> Panel | None:
 def gather(judged: Judged) -> verdict.Facts:
     """Return the facts that verdict and sentence rest on."""
     dataset, made = judged.dataset, judged.out_of_sample
-    suspects = [
-        *leakage.named_after_outcomes(dataset.feature_names),
-        *leakage.correlated_with_target(dataset.X, dataset.y, dataset.feature_names),
-    ]
+    suspects, only_named = _suspects(dataset)
     if made is None:
-        return _nothing_forecast(judged, tuple(dict.fromkeys(suspects)))
+        return _nothing_forecast(judged, suspects)
     part = dataset.part(made.rows)
     seen = Panel(part.times, part.ends, part.symbols, part.y, made.scores)
     outside = np.abs(part.y) > judged.cost
@@ -75,12 +72,20 @@ def gather(judged: Judged) -> verdict.Facts:
         effective_samples=metrics.effective_samples(part, outside),
         windows=metrics.non_overlapping_windows(part.times, part.ends),
         shifts=shifted.shifts,
-        p_value=shifted.p_value,
+        p_value=shifted.p_value if accuracy.scored else None,
         p_majority=_against_majority(part, made, outside),
         edge_interval=_edge_interval(part, made, outside),
         newest_accuracy=metrics.directional_accuracy(made.scores[newest], part.y[newest], cost=judged.cost).value,
-        suspects=tuple(dict.fromkeys(suspects)),
+        suspects=suspects,
+        only_named=only_named,
     )
+
+
+def _suspects(dataset: Dataset) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Every feature that may know the outcome, and those of them of which only the name says so."""
+    named = leakage.named_after_outcomes(dataset.feature_names)
+    measured = leakage.correlated_with_target(dataset.X, dataset.y, dataset.feature_names)
+    return tuple(dict.fromkeys([*named, *measured])), tuple(name for name in named if name not in measured)
 
 
 def _nothing_forecast(judged: Judged, suspects: tuple[str, ...]) -> verdict.Facts:

@@ -162,7 +162,8 @@ def _lineage(judged: Judged, facts: verdict.Facts, word: Verdict) -> dict[str, A
 
 def _judgement(judged: Judged, facts: verdict.Facts, word: Verdict) -> dict[str, Any]:
     comparison = judged.comparison.verdict if judged.comparison else None
-    reasons = verdict.recommendation_reasons(word, comparison, judged.nights.e_value if judged.nights else None)
+    e_value = judged.nights.e_value if judged.nights else None
+    reasons = verdict.recommendation_reasons(word, comparison, e_value, kind=judged.dataset.target_kind)
     return {
         "verdict": word.value,
         "recommended": not reasons,

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ai_engine.inference import wilson
 from ai_engine.leakage import LARGEST_ACCURACY
 from ai_engine.metrics import Z_ONE_SIDED_5, Z_POWER_80
 from ai_engine.sequential import ENOUGH
-from ai_engine.types import Verdict
+from ai_engine.types import TargetKind, Verdict
 
 MIN_SHIFTS = 39
 MIN_EFFECTIVE_SAMPLES = 30
@@ -25,8 +26,9 @@ class Facts:
 
     ``p_value`` is the worse of the two circular-shift tests, ``p_majority`` the bootstrap against the direction
     commoner before each block, ``edge_interval`` the 95 % interval of the accuracy's lead over the baseline,
-    ``newest_accuracy`` that of the newest block, ``suspects`` the features that leak, ``unbeaten`` the dumb forecasts,
-    in words, that do as well on the same rows.
+    ``newest_accuracy`` that of the newest block, ``suspects`` the features that leak, ``only_named`` those of them that
+    have an outcome's name and nothing else against them, ``unbeaten`` the dumb forecasts, in words, that do as well on
+    the same rows.
     """
 
     constant: bool
@@ -47,6 +49,7 @@ class Facts:
     edge_interval: tuple[float, float] | None
     newest_accuracy: float | None
     suspects: tuple[str, ...]
+    only_named: tuple[str, ...] = ()
 
     @property
     def accuracy(self) -> float | None:
@@ -60,7 +63,7 @@ def judge(facts: Facts) -> Verdict:
         return Verdict.DEGENERATE
     if missing(facts):
         return Verdict.INSUFFICIENT_DATA
-    if facts.suspects or (facts.accuracy is not None and facts.accuracy > LARGEST_ACCURACY):
+    if facts.suspects or _too_good(facts):
         return Verdict.SUSPECTED_LEAKAGE
     if doubts(facts):
         return Verdict.NO_EVIDENCE
@@ -75,6 +78,15 @@ def _strong(facts: Facts) -> bool:
     """
     beats_majority = facts.p_majority is not None and facts.p_majority <= SIGNIFICANT_AGAINST_MAJORITY
     return beats_majority and facts.edge_interval is not None and facts.edge_interval[0] > 0
+
+
+def _too_good(facts: Facts) -> bool:
+    """Whether so many directions were right that something must have known them.
+
+    Not where the commoner direction or chance explains as many: a market that rose in 86 of 100 windows makes "always
+    up" right in 86, and nothing has leaked.
+    """
+    return facts.accuracy is not None and facts.accuracy > LARGEST_ACCURACY and not doubts(facts)
 
 
 def missing(facts: Facts) -> list[str]:
@@ -108,17 +120,24 @@ def doubts(facts: Facts) -> list[str]:
     return reasons
 
 
-def recommendation_reasons(verdict: Verdict, comparison: str | None, e_value: float | None) -> list[str]:
+def recommendation_reasons(
+    verdict: Verdict, comparison: str | None, e_value: float | None, *, kind: TargetKind = TargetKind.HORIZON
+) -> list[str]:
     """Return why a version is not recommended; empty where it is.
 
-    ``comparison`` is the verdict against the active version, None where none is active.
+    ``comparison`` is the verdict against the active version, None where none is active; ``kind`` the return it learned.
     """
     reasons = []
     if verdict not in (Verdict.EVIDENCE, Verdict.STRONG_EVIDENCE):
         reasons.append(f"the verdict is {verdict.value}, not evidence")
     if comparison not in (None, "better"):
         reasons.append(f"against the active version it is {comparison.replace('_', ' ')}")
-    if e_value is None or e_value < ENOUGH:
+    if e_value is None and kind is TargetKind.TRADE:
+        reasons.append(
+            "there is no evidence over all nights: it counts decisions whose return over the horizon became known, and"
+            " imported trades know only their own return"
+        )
+    elif e_value is None or e_value < ENOUGH:
         shown = "not known yet" if e_value is None else f"{e_value:.3g}"
         reasons.append(f"the evidence over all nights is {shown} ({ENOUGH:g} needed)")
     return reasons
@@ -142,6 +161,27 @@ def sentence(facts: Facts, verdict: Verdict) -> str:
 
 
 def _too_little(facts: Facts) -> str:
+    """What so little data allows to say: nothing is called a coin that had nearly all directions right."""
+    more = _rows_needed(facts)
+    needed = f"; about {more} more are needed to see an edge of {100 * EDGE_WORTH_SEEING:.0f} points" if more else ""
+    if facts.rows and not facts.scored:
+        unseen = f"{_counted(facts.rows, 'outcome')} that the model had not seen"
+        return f"None of the {unseen} moved more than the costs, so no direction could be judged"
+    if _more_than_chance(facts):
+        lacks = _listed(missing(facts))
+        return f"{_measured(facts)}: more than chance so far, but too little to rest on ({lacks}){needed}"
+    return f"{_like_a_coin(facts)}{needed}"
+
+
+def _more_than_chance(facts: Facts) -> bool:
+    """Whether not even the lower end of an interval for so many independent outcomes is a coin's or the baseline's."""
+    if facts.accuracy is None or facts.baseline_accuracy is None or doubts(facts) or facts.effective_samples <= 0:
+        return False
+    low = wilson(facts.accuracy * facts.effective_samples, facts.effective_samples).low
+    return low > max(COIN, facts.baseline_accuracy)
+
+
+def _like_a_coin(facts: Facts) -> str:
     rows, worth = _counted(facts.scored, "outcome"), int(facts.effective_samples)
     said = f"{rows} that the model had not seen"
     lacking = missing(facts)
@@ -150,10 +190,7 @@ def _too_little(facts: Facts) -> str:
         said += f", worth about {worth} independent ones{few},"
         lacking = lacking[:-1] if few else lacking  # the last of them, and said already
     lacks = "cannot tell this model from a coin" + (f" ({_listed(lacking)})" if lacking else "")
-    more = _rows_needed(facts)
-    if more is None:
-        return f"{said} {lacks}"
-    return f"{said} {lacks}; about {more} more are needed to see an edge of {100 * EDGE_WORTH_SEEING:.0f} points"
+    return f"{said} {lacks}"
 
 
 def _rows_needed(facts: Facts) -> int | None:
@@ -184,9 +221,24 @@ def _measured(facts: Facts) -> str:
 
 
 def _leaking(facts: Facts) -> str:
-    if facts.suspects:
-        return f"too good to be a forecast, because {_listed(list(facts.suspects))} knows the outcome"
+    measured = [name for name in facts.suspects if name not in facts.only_named]
+    said = []
+    if measured:
+        said.append(
+            f"too good to be a forecast, because {_listed(measured)} {_one(measured, 'knows', 'know')} the outcome"
+        )
+    if facts.only_named:
+        named = list(facts.only_named)
+        called = f"{_listed(named)} {_one(named, 'is', 'are')} named after an outcome"
+        leads = "and" if measured else "not to be relied on, for"
+        said.append(f"{leads} {called}: leave out what is not known when deciding, and rename the rest")
+    if said:
+        return ", ".join(said)
     return f"more than {LARGEST_ACCURACY:.0%} is too good to be a forecast; look for a feature that knows the outcome"
+
+
+def _one(names: list[str], one: str, many: str) -> str:
+    return one if len(names) == 1 else many
 
 
 def _dumb(facts: Facts) -> str:

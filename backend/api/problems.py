@@ -162,12 +162,16 @@ async def _on_database(request: Request, error: Exception) -> JSONResponse:
     return problem_response(request, document, {"Retry-After": "5"})
 
 
-SOURCES_OF_FIELDS = frozenset({"body", "query", "path", "header", "single", "batch"})
+SOURCES_OF_FIELDS = frozenset({"body", "query", "path", "header"})
+ALTERNATIVES_OF_BODIES = frozenset({"single", "batch"})
+NOT_AN_OBJECT = frozenset({"model_type", "model_attributes_type", "dataclass_type", "dict_type"})
 
 
 def _field_name(location: Sequence[str | int]) -> str:
     parts = list(location)
-    while len(parts) > 1 and parts[0] in SOURCES_OF_FIELDS:
+    if parts[:1] == ["body"] and parts[1:2] and parts[1] in ALTERNATIVES_OF_BODIES:
+        parts.pop(1)
+    if len(parts) > 1 and parts[0] in SOURCES_OF_FIELDS:
         parts.pop(0)
     name = ""
     for part in parts:
@@ -180,5 +184,7 @@ def _message(error: Mapping[str, Any]) -> str:
         return "is not known here. Remove it or correct its spelling."
     if error["type"] == "missing":
         return "is required and missing. Give it."
+    if error["type"] in NOT_AN_OBJECT:
+        return "must be an object. Write it in braces: {...}."
     message = str(error["msg"]).removeprefix("Value error, ")
     return message if message.endswith(".") else f"{message}."

@@ -132,6 +132,37 @@ def test_a_strong_signal_is_strong_evidence_and_recommended_only_after_many_nigh
     assert report["recommendation_reasons"] == ["the evidence over all nights is not known yet (20 needed)"]
 
 
+def test_nothing_is_claimed_of_moves_that_all_stay_inside_the_costs(rows: Rows) -> None:
+    report = report_of(rows, cost=0.9)
+
+    assert (report["verdict"], report["p_value"], report["validation_accuracy"]) == ("insufficient_data", None, None)
+    assert report["sentence"].startswith("None of the ")
+
+
+def test_a_feature_is_called_by_what_was_found_of_it(draw_rows: Draw, world: Draw) -> None:
+    drawn = draw_rows(world(rows=400))
+    told = {}
+    for name, column in (("exit_price", drawn.X[:, 0]), ("aroon", drawn.forward_returns.astype(np.float32))):
+        X, names = drawn.X.copy(), list(drawn.feature_names)
+        X[:, 0], names[0] = column, name
+        told[name] = report_of(replace(drawn, X=X, feature_names=tuple(names)))
+
+    assert [told[name]["suspected_leakage"] for name in told] == [["exit_price"], ["aroon"]]
+    assert "exit_price is named after an outcome" in told["exit_price"]["sentence"]
+    assert "because aroon knows the outcome" in told["aroon"]["sentence"]
+
+
+def test_a_market_that_mostly_rises_is_no_leak(draw_rows: Draw, world: Draw) -> None:
+    drawn = draw_rows(world(rows=400))
+    down = np.arange(400) % 8 == 0
+    rising = np.where(down, -1.0, 1.0) * (COST + np.abs(drawn.forward_returns))
+    report = report_of(replace(drawn, forward_returns=rising, market_returns=rising))
+
+    assert report["walk_forward"]["accuracy"] > 0.8
+    assert (report["verdict"], report["suspected_leakage"]) == ("no_evidence", [])
+    assert "does not beat always up" in report["sentence"]
+
+
 def test_the_sentence_names_the_rows_of_the_shipped_file(report: dict) -> None:
     assert "fitted on all 500 usable rows" in report["sentence"]
 

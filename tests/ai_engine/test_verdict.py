@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ai_engine.types import Verdict
+from ai_engine.types import TargetKind, Verdict
 from ai_engine.verdict import Facts, doubts, judge, missing, recommendation_reasons, sentence
 
 SHOWN = Facts(
@@ -44,6 +44,9 @@ SHOWN = Facts(
         ({"newest_accuracy": None}, Verdict.NO_EVIDENCE),
         ({"suspects": ("realized_pnl",)}, Verdict.SUSPECTED_LEAKAGE),
         ({"hits": 177}, Verdict.SUSPECTED_LEAKAGE),
+        ({"hits": 190, "baseline_accuracy": 190 / 220, "p_value": 1.0}, Verdict.NO_EVIDENCE),
+        ({"hits": 191, "baseline_accuracy": 190 / 220, "p_value": 0.2}, Verdict.NO_EVIDENCE),
+        ({"hits": 210, "baseline_accuracy": 190 / 220}, Verdict.SUSPECTED_LEAKAGE),
         ({"shifts": 38}, Verdict.INSUFFICIENT_DATA),
         ({"constant": True}, Verdict.DEGENERATE),
     ],
@@ -93,6 +96,37 @@ def test_too_little_data_says_how_much_more_would_show_an_edge() -> None:
     assert "about 180 more are needed to see an edge of 8 points" in said
 
 
+def test_too_little_data_that_all_speaks_for_skill_is_not_called_a_coin() -> None:
+    nearly_all = replace(SHOWN, scored=69, hits=68, effective_samples=69.0, smallest_test=18, baseline_accuracy=0.62)
+
+    said = sentence(nearly_all, judge(nearly_all))
+
+    assert judge(nearly_all) is Verdict.INSUFFICIENT_DATA
+    assert "coin" not in said
+    assert "in 68 of 69 moves larger than the costs that the model had not seen, 98.6% (always up: 62.0%)" in said
+    assert "more than chance so far, but too little to rest on (18 later rows to judge a part on (30 needed))" in said
+    assert "about 170 more are needed to see an edge of 8 points" in said
+
+
+def test_moves_that_all_stay_inside_the_costs_are_said_to() -> None:
+    inside = replace(
+        SHOWN, hits=0, scored=0, effective_samples=0.0, baseline_accuracy=None, p_value=None, newest_accuracy=None
+    )
+
+    said = sentence(inside, judge(inside))
+
+    assert said.startswith(
+        "None of the 260 outcomes that the model had not seen moved more than the costs,"
+        " so no direction could be judged; "
+    )
+
+
+def test_without_a_single_unseen_outcome_the_sentence_says_none() -> None:
+    nothing = replace(SHOWN, rows=0, hits=0, scored=0, effective_samples=0.0, p_value=None, windows=0)
+
+    assert sentence(nothing, judge(nothing)).startswith("0 outcomes that the model had not seen cannot tell")
+
+
 def test_overlapping_outcomes_need_so_many_more_rows() -> None:
     overlapping = replace(SHOWN, scored=240, effective_samples=20.0)
 
@@ -117,6 +151,26 @@ def test_a_leak_is_named() -> None:
     leaking = replace(SHOWN, suspects=("exit_price", "pnl"))
 
     assert "exit_price and pnl" in sentence(leaking, judge(leaking))
+
+
+def test_a_feature_with_an_outcomes_name_is_not_said_to_know_it() -> None:
+    named = replace(SHOWN, hits=68, scored=155, suspects=("exit_distance",), only_named=("exit_distance",))
+
+    said = sentence(named, judge(named))
+
+    assert judge(named) is Verdict.SUSPECTED_LEAKAGE
+    assert "43.9% (always up: 51.0%): not to be relied on, for exit_distance is named after an outcome" in said
+    assert "leave out what is not known when deciding, and rename the rest" in said
+    assert "too good" not in said
+    assert "knows the outcome" not in said
+
+
+def test_a_leak_that_is_measured_and_a_name_that_only_sounds_so_are_told_apart() -> None:
+    both = replace(SHOWN, suspects=("target", "rsi"), only_named=("target",))
+
+    said = sentence(both, judge(both))
+
+    assert "too good to be a forecast, because rsi knows the outcome, and target is named after an outcome" in said
 
 
 def test_an_accuracy_too_good_to_be_true_asks_for_its_cause() -> None:
@@ -158,3 +212,13 @@ def test_a_recommendation_needs_all_three(
     verdict: Verdict, comparison: str | None, e_value: float | None, reasons: int
 ) -> None:
     assert len(recommendation_reasons(verdict, comparison, e_value)) == reasons
+
+
+def test_what_learned_from_imported_trades_is_not_told_to_wait_for_evidence_that_never_comes() -> None:
+    (reason,) = recommendation_reasons(Verdict.EVIDENCE, None, None, kind=TargetKind.TRADE)
+
+    assert "yet" not in reason
+    assert "imported trades know only their own return" in reason
+    assert recommendation_reasons(Verdict.EVIDENCE, None, 12.0, kind=TargetKind.TRADE) == [
+        "the evidence over all nights is 12 (20 needed)"
+    ]

@@ -1,5 +1,6 @@
 """A bot's calls, from the first decision to the closed trade."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,27 @@ def test_nan_in_one_item_refuses_that_item_alone(client: TestClient) -> None:
     answer = client.post("/ai/decisions", content=body, headers={"Content-Type": "application/json"})
 
     assert [result["status"] for result in answer.json()["results"]] == [422, 201]
+
+
+@pytest.mark.parametrize("body", [[], None, "x", 1, True])
+def test_a_body_that_is_no_object_is_called_the_body(client: TestClient, body: Any) -> None:
+    answer = client.post("/ai/decisions", content=json.dumps(body), headers={"Content-Type": "application/json"})
+
+    problem = assert_problem(answer, 422, "invalid_input")
+    assert problem["field"] == "body"
+    assert "single" not in answer.text
+
+
+def test_what_is_wrong_in_a_body_is_named_without_what_the_service_calls_its_kinds(client: TestClient) -> None:
+    said = [
+        client.post("/ai/decisions", json={**DECISION, "price": "1"}).json()["detail"],
+        client.post("/ai/decisions", json={"decisions": "x"}).json()["detail"],
+        client.post("/ai/decisions", json={"decisions": [1]}).json()["results"][0]["detail"],
+        client.post("/ai/decisions", json={**DECISION, "features": [1]}).json()["detail"],
+    ]
+
+    assert [one.split(":")[0] for one in said] == ["price", "decisions", "body", "features"]
+    assert said[2:] == [f"{field}: must be an object. Write it in braces: {{...}}." for field in ("body", "features")]
 
 
 def test_a_batch_of_more_than_a_thousand_is_refused(client: TestClient) -> None:

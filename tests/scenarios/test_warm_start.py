@@ -61,7 +61,7 @@ def test_real_candles_become_a_version_that_says_how_little_it_knows(
     assert report["suspected_leakage"] in (None, [])
     assert report["recommended"] is False
     assert report["baseline_accuracy"] is not None
-    told = ("cannot tell this model from a coin", "cannot be told from chance")
+    told = ("cannot tell this model from a coin", "cannot be told from chance", "too little to rest on")
     assert any(words in report["sentence"] for words in told)
     figures = database.read(recompute, night["version_id"], settings.cost)
     assert {name: value for name, value in figures.items() if value} == {}

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from ai_engine import labels
-from ai_engine.types import Action, FeatureMatrix
+from ai_engine.types import Action, FeatureMatrix, LabelSource
 from backend.errors import InvalidInputError
 from backend.learning.decisions.checks import (
     MAX_RETURN,
@@ -123,6 +123,7 @@ def _parse(raw: object, terms: Terms) -> ImportRow:
     exit_reason = None
     if "exit_reason" in fields:
         exit_reason = read_text(fields["exit_reason"], "exit_reason", longest=MAX_REASON_LENGTH)
+        _check_not_invented(exit_reason)
     names, features = read_features(fields["features"])
     told = [symbol, asdict(times), action, side, asdict(figures), exit_reason, names, features.tolist()]
     content = content_hash(told)
@@ -130,6 +131,15 @@ def _parse(raw: object, terms: Terms) -> ImportRow:
     if "decision_id" in fields:
         decision_id = check_decision_id(read_text(fields["decision_id"], "decision_id"))
     return ImportRow(decision_id, content, symbol, times, action, side, figures, exit_reason, warning, names, features)
+
+
+def _check_not_invented(exit_reason: str) -> None:
+    """Refuse a demo row of `qt bootstrap` that was exported: as an import it would train like a real one."""
+    if exit_reason == LabelSource.SYNTHETIC:
+        raise InvalidInputError(
+            "exit_reason synthetic marks an invented row of `qt bootstrap`, which must never train. Leave the row out.",
+            field="exit_reason",
+        )
 
 
 def _known_fields(raw: object) -> dict[str, Any]:

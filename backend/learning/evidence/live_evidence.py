@@ -129,14 +129,17 @@ def _skill_lost(session: Session, service: LiveEvidence, version: AIModelVersion
         return None
     before = version_before(session, version.strategy)
     lost = "does worse than a coin" if skill.only_a_coin else "has lost the skill it showed"
-    way_back = f"Go back to {before}: qt rollback" if before else "Let no version decide: qt deactivate"
+    where = f"--strategy {version.strategy}"
+    way_back = (
+        f"Go back to {before}: qt rollback {where}" if before else f"Let no version decide: qt deactivate {where}"
+    )
     return Told(
         Code.SKILL_LOST,
         version,
         Severity.WARNING,
         f"{version.version_id} {lost}. {skill.sentence()}{_follows(service, before)}",
         skill.as_dict(),
-        f"{way_back}. Then retrain on newer outcomes, and read the report before you activate: qt retrain.",
+        f"{way_back}. Then retrain on newer outcomes, and read the report before you activate: qt retrain {where}.",
     )
 
 

@@ -31,7 +31,9 @@ def version_page(
     against = _against(session, version, lost=skill.lost) if version.is_active else []
     return {
         **told,
-        "what_now": _take_back(against) if against else what_now(version, _active_id(session, version)),
+        "what_now": _take_back(against, version.strategy)
+        if against
+        else what_now(version, _active_id(session, version)),
         "live": {**told["live"], "skill": skill.as_dict(), "drift": drift},
     }
 
@@ -42,10 +44,11 @@ def _against(session: Session, version: AIModelVersion, *, lost: bool) -> list[s
     return sorted(codes | ({str(Code.SKILL_LOST)} if lost else set()))
 
 
-def _take_back(against: list[str]) -> str:
+def _take_back(against: list[str], strategy: str) -> str:
+    where = f"--strategy {strategy}"
     return (
-        f"Take it back ({', '.join(against)}): qt rollback, or qt deactivate where the version before was no better."
-        " Then retrain, and read the report before you activate."
+        f"Take it back ({', '.join(against)}): qt rollback {where}, or qt deactivate {where} where the version"
+        " before was no better. Then retrain, and read the report before you activate."
     )
 
 

@@ -81,3 +81,12 @@ def test_more_features_than_a_strategy_may_have_are_refused_before_any_is_read()
     assert len(read(features=most).names) == 2000
     with pytest.raises(InvalidInputError, match="2000 names, not 200001"):
         read(features={**{f"f{index}": 1.0 for index in range(200_000)}, "text": "none"})
+
+
+def test_a_demo_row_that_was_exported_does_not_come_back_as_a_real_one() -> None:
+    exported = {"decision_id": "synthetic-07", "executed": False, "label_source": "synthetic"}
+
+    with pytest.raises(InvalidInputError, match="exit_reason synthetic marks an invented row") as refused:
+        read(**exported, exit_reason="synthetic")
+    assert refused.value.extra["field"] == "exit_reason"
+    assert read(**exported, exit_reason="target").exit_reason == "target"

@@ -58,9 +58,10 @@ def test_a_version_that_turned_wrong_is_alarmed_about_and_goes_on_deciding(house
     assert "right in 40 of 120 live forecasts" in alarm.detail
     event = next(event for event in house.rows(Event) if event.code == LOST)
     assert event.detail["evidence"]["lost"] is True
-    assert event.detail["remedy"].startswith(f"Go back to {first}: qt rollback")
+    assert event.detail["remedy"].startswith(f"Go back to {first}: qt rollback --strategy bot.")
+    assert event.detail["remedy"].endswith("qt retrain --strategy bot.")
     assert house.active() == second
-    assert now_of(house, second).startswith("Take it back (skill_lost): qt rollback")
+    assert now_of(house, second).startswith("Take it back (skill_lost): qt rollback --strategy bot,")
     house.deactivate()
     house.activate(second)
     house.look()
