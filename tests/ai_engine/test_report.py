@@ -141,15 +141,16 @@ def test_nothing_is_claimed_of_moves_that_all_stay_inside_the_costs(rows: Rows) 
 
 def test_a_feature_is_called_by_what_was_found_of_it(draw_rows: Draw, world: Draw) -> None:
     drawn = draw_rows(world(rows=400))
-    told = {}
-    for name, column in (("exit_price", drawn.X[:, 0]), ("aroon", drawn.forward_returns.astype(np.float32))):
+    told, outcome = {}, drawn.forward_returns.astype(np.float32)
+    for name, column in (("exit_price", drawn.X[:, 0]), ("aroon", outcome), ("a_target", outcome)):
         X, names = drawn.X.copy(), list(drawn.feature_names)
         X[:, 0], names[0] = column, name
         told[name] = report_of(replace(drawn, X=X, feature_names=tuple(names)))
 
-    assert [told[name]["suspected_leakage"] for name in told] == [["exit_price"], ["aroon"]]
+    assert [told[name]["suspected_leakage"] for name in told] == [["exit_price"], ["aroon"], ["a_target"]]
     assert "exit_price is named after an outcome" in told["exit_price"]["sentence"]
     assert "because aroon knows the outcome" in told["aroon"]["sentence"]
+    assert "because a_target knows the outcome" in told["a_target"]["sentence"]
 
 
 def test_a_market_that_mostly_rises_is_no_leak(draw_rows: Draw, world: Draw) -> None:
