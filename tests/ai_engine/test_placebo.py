@@ -174,6 +174,17 @@ def test_outcomes_of_a_rising_market_are_tossed_by_the_window_for_all_symbols(dr
     np.testing.assert_array_equal(after.X, rows.X)
 
 
+def test_each_posted_world_has_coins_of_its_own(draw_rows: Draw, world: Draw) -> None:
+    rows = draw_rows(world(rows=400, features=1, drift=0.05))
+    posted = Ground(rows, {}, np.full(400, -1), np.full(400, -1))
+
+    signs = [np.sign(placebo(posted, number=number, seed=5).forward_returns) for number in range(6)]
+
+    assert np.all(rows.forward_returns > 0)
+    assert [float(np.mean(one > 0)) for one in signs] == [pytest.approx(0.5, abs=0.1)] * 6
+    assert max(abs(np.corrcoef(signs)[np.triu_indices(6, 1)])) < 0.2
+
+
 @pytest.mark.parametrize("begins", [768, 777, 781])
 def test_what_was_known_before_a_block_begins_shares_no_coin_with_it(draw_rows: Draw, world: Draw, begins: int) -> None:
     """The exact reason why chance is 0.5: and without a purge the last rows would share one."""

@@ -79,7 +79,7 @@ def mutated(rows: Rows, terms: TrainingContext) -> Trained | Refused:
 @pytest.mark.slow
 @pytest.mark.parametrize("own_features", [False, True])
 def test_a_pipeline_whose_purge_is_off_does_not_hold_and_the_one_whose_purge_is_on_does(own_features: bool) -> None:
-    """Windows of 96 candles, 24 decisions, longer than a block of the walk-forward."""
+    """Windows of 24 decisions, about as long as a block of the walk-forward."""
     made = remembering() if own_features else ground(rounds=150, stride=4, horizon=96)
     audit = task(made, placebos=30 if own_features else 10, planted=0, horizon=96)
 
@@ -96,7 +96,7 @@ def test_a_pipeline_whose_purge_is_off_does_not_hold_and_the_one_whose_purge_is_
 
 def remembering() -> Ground:
     """A bot's own features, which remember nearly all of themselves, in a market that mostly rose."""
-    rows = walk(3, rounds=150, horizon=24, features=12)
+    rows = walk(3, rounds=200, horizon=24, features=12)
     X = np.cumsum(np.random.default_rng(3).normal(size=rows.X.shape), axis=0).astype(np.float32)
     nowhere = np.full(len(rows), -1)
     rows = replace(rows, X=X, forward_returns=rows.forward_returns + 0.002)
