@@ -6,6 +6,7 @@ import numpy as np
 
 from ai_engine import baselines, inference, metrics, sequential
 from ai_engine.inference import Panel
+from ai_engine.types import FloatArray, TimeArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,18 @@ class Directions:
     min_detectable_accuracy: float | None
     break_even_accuracy: float | None
     costs_exceed_moves: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What became of decisions, whoever forecast them; times in ms, ``y`` a fraction; shape (n,)."""
+
+    times: TimeArray
+    ends: TimeArray
+    y: FloatArray
+
+
+NO_OTHERS = Outcomes(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0))
 
 
 def judge(panel: Panel, *, cost: float) -> Directions:
@@ -73,10 +86,20 @@ def judge(panel: Panel, *, cost: float) -> Directions:
     )
 
 
-def evidence(panel: Panel, *, cost: float) -> float | None:
+def evidence(panel: Panel, others: Outcomes, *, cost: float) -> float | None:
     """Return what betting on the forecasts against the commoner direction so far has made of 1; None without a bet.
 
-    Valid at every look. ``panel`` is sorted by time and holds only forecasts that were made before their outcomes.
+    Valid at every look, by the rule of the evidence over nights: ``panel`` holds only forecasts that were made before
+    their outcomes, of rounds of which none is awaited any more; ``others`` are the outcomes that were known beside
+    theirs, which the commoner direction counts too. Both are sorted by time.
     """
-    bets = sequential.against_majority(panel.times, panel.ends, panel.y, panel.scores, cost=cost)
+    times = np.concatenate([panel.times, others.times])
+    order = np.argsort(times, kind="stable")
+    bets = sequential.against_majority(
+        times[order],
+        np.concatenate([panel.ends, others.ends])[order],
+        np.concatenate([panel.y, others.y])[order],
+        np.concatenate([panel.scores, np.full(len(others.y), np.nan)])[order],
+        cost=cost,
+    )
     return sequential.e_process(bets.payoffs, bets.starts, bets.ends).e_value if bets.judged else None

@@ -46,8 +46,8 @@ GOOD, STRATEGY, BATCH = 400, "bot", 20
 TOKEN = "a-token-for-benchmarks-only"
 EXPECTED = {
     "alike_returns": 12,
-    "price_far_from_candles": 10,
-    "return_out_of_bounds": 8,
+    "trade_far_from_candles": 10,
+    "trade_out_of_bounds": 8,
     "nan_feature": 5,
     "infinite_feature": 5,
     "synthetic": 10,

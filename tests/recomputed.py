@@ -12,7 +12,8 @@ def recompute(session: Session, version_id: str, cost: float) -> dict[str, Any]:
     """The counters of a version, from its rows alone, in SQL; ``cost`` for rows that keep none."""
     row, counted_by = AITrainingSample, func.coalesce(AITrainingSample.counted_cost, cost)
     learned = session.scalar(select(AIModelVersion.learned_until).where(AIModelVersion.version_id == version_id))
-    matured = and_(row.quarantine_reason.is_(None), row.forward_return.is_not(None))
+    held_for = func.coalesce(row.quarantine_reason, "trade_")
+    matured = and_(held_for.startswith("trade_"), row.forward_return.is_not(None))
     matured = matured if learned is None else and_(matured, row.timestamp >= learned)
     neutral = and_(matured, func.abs(row.forward_return) <= counted_by)
     correct = and_(matured, func.abs(row.forward_return) > counted_by, row.prediction_score * row.forward_return > 0)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from backend.cli.assembly import ACTOR, Assembly, assembled
 from backend.cli.output import Column, JsonOption, LimitOption, StrategyOption, answer, percent, print_rows, say, when
-from backend.learning.decisions.plausibility import DROPPED, RELEASED
+from backend.learning.decisions.plausibility import DROPPED, RELEASED, judges_forecast
 from backend.learning.decisions.quarantine import QuarantineFilter, Ruling, list_quarantine, rule_on
 from backend.learning.decisions.strategies import get_strategy
 
@@ -51,6 +51,8 @@ class Rule(StrEnum):
 
     RETURN_OUT_OF_BOUNDS = "return_out_of_bounds"
     PRICE_FAR_FROM_CANDLES = "price_far_from_candles"
+    TRADE_OUT_OF_BOUNDS = "trade_out_of_bounds"
+    TRADE_FAR_FROM_CANDLES = "trade_far_from_candles"
     ALIKE_RETURNS = "alike_returns"
 
 
@@ -115,4 +117,6 @@ def _show(told: Mapping[str, Any], *, state: State) -> None:
 def _sentence(sample: Mapping[str, Any]) -> str:
     if sample["quarantine_decision"] == RELEASED:
         return f"Sample {sample['id']} trains and counts again; {sample['held_for']} never holds it again."
+    if judges_forecast(sample["quarantine_reason"]):
+        return f"Sample {sample['id']} stays out of training; its forecast and its money count on."
     return f"Sample {sample['id']} stays out of training and metrics; its money stays in the books."

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ai_engine import metrics
-from ai_engine.directions import evidence, judge
+from ai_engine.directions import NO_OTHERS, Outcomes, evidence, judge
 from ai_engine.inference import Panel, wilson
 from ai_engine.sequential import against_majority, e_process
 
@@ -66,7 +66,7 @@ def test_moves_within_the_costs_judge_nobody() -> None:
 
     assert (found.neutral, found.judged, found.accuracy, found.accuracy_ci95, found.edge) == (300, 0, None, None, None)
     assert (found.costs_exceed_moves, found.break_even_accuracy, found.effective_samples) == (True, None, 0)
-    assert evidence(replace(seen, y=seen.y / 1e3), cost=COST) is None
+    assert evidence(replace(seen, y=seen.y / 1e3), NO_OTHERS, cost=COST) is None
 
 
 def test_of_no_row_nothing_is_said() -> None:
@@ -75,11 +75,23 @@ def test_of_no_row_nothing_is_said() -> None:
     found = judge(nothing, cost=COST)
 
     assert (found.matured, found.accuracy, found.baseline_name, found.costs_exceed_moves) == (0, None, None, None)
-    assert evidence(nothing, cost=COST) is None
+    assert evidence(nothing, NO_OTHERS, cost=COST) is None
 
 
 def test_evidence_is_the_e_process_against_the_majority_known_before() -> None:
     seen = panel(2, skill=0.2)
     bets = against_majority(seen.times, seen.ends, seen.y, seen.scores, cost=COST)
 
-    assert evidence(seen, cost=COST) == e_process(bets.payoffs, bets.starts, bets.ends).e_value > 1
+    assert evidence(seen, NO_OTHERS, cost=COST) == e_process(bets.payoffs, bets.starts, bets.ends).e_value > 1
+
+
+def test_the_commoner_direction_counts_outcomes_that_somebody_else_forecast() -> None:
+    times = np.arange(40)
+    always_up = Panel(times + 100, times + 101, np.full(40, "S"), np.full(40, 0.01), np.ones(40))
+    down, up = (Outcomes(times, times + 1, np.full(40, move)) for move in (-0.01, 0.01))
+
+    against_down = evidence(always_up, down, cost=COST)
+
+    assert evidence(always_up, up, cost=COST) == evidence(always_up, NO_OTHERS, cost=COST) == 1.0
+    assert against_down is not None
+    assert against_down > 20, "until as many rose as had fallen, 'always down' was the commoner"

@@ -58,10 +58,18 @@ Origin = TypeAliasType(
 QuarantineReason = TypeAliasType(
     "QuarantineReason",
     Annotated[
-        Literal["return_out_of_bounds", "price_far_from_candles", "alike_returns"],
+        Literal[
+            "return_out_of_bounds",
+            "price_far_from_candles",
+            "trade_out_of_bounds",
+            "trade_far_from_candles",
+            "alike_returns",
+        ],
         Field(
-            description="`return_out_of_bounds`: a return beyond ±1, or a `forward_return` below -0.5;"
-            " `price_far_from_candles`: a price that was told lies far from the candles known for its time;"
+            description="`return_out_of_bounds`: a `forward_return` beyond ±1 or below -0.5;"
+            " `price_far_from_candles`: the reference price, or the one at the horizon, lies far from the candles known"
+            " for its time; `trade_out_of_bounds`, `trade_far_from_candles`: the same of what the trade earned or of"
+            " its fills, which says nothing of the forecast: that counts on;"
             " `alike_returns`: ten or more trades of a symbol left within a minute with the same return, other than 0."
         ),
     ],

@@ -13,6 +13,7 @@ from datetime import datetime
 from sqlalchemy import Float, case, cast, select, update
 from sqlalchemy.orm import Session
 
+from backend.learning.decisions.plausibility import judges_forecast
 from backend.models import AIModelVersion, AITrainingSample
 
 
@@ -39,14 +40,15 @@ NOTHING = Contribution()
 def contribution(sample: AITrainingSample, cost: float, learned_until: datetime | None = None) -> Contribution:
     """What the row counts for now; ``cost`` is the round trip as a fraction: smaller moves are neutral.
 
-    A quarantined row says nothing about the forecast, and neither does one decided before ``learned_until``, when the
-    version could have learned its outcome. Its trade was made all the same: its money counts.
+    A row held for the prices that its forecast is measured by says nothing about it; neither does one decided before
+    ``learned_until``, when the version could have learned its outcome. Its trade was made all the same: its money
+    counts.
     """
     traded = bool(sample.executed and sample.outcome_known)
     pnl = (sample.realized_pnl or 0.0) if traded else 0.0
     moved = sample.forward_return
     known_before = learned_until is not None and sample.timestamp < learned_until
-    if moved is None or sample.quarantine_reason is not None or known_before:
+    if moved is None or not judges_forecast(sample.quarantine_reason) or known_before:
         return Contribution(trades=int(traded), pnl=pnl)
     neutral = abs(moved) <= cost
     correct = not neutral and (sample.prediction_score or 0.0) * moved > 0

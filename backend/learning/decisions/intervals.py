@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from ai_engine import conformal
 from ai_engine.conformal import Residuals, Volatility
+from backend.learning.decisions.plausibility import judges_forecast
 from backend.models import AITrainingSample, IntervalState, Strategy, SymbolVolatility
 
 
@@ -69,9 +70,9 @@ def learned(session: Session, strategy: Strategy, samples: Iterable[AITrainingSa
 
 
 def settled(session: Session, strategy: Strategy, samples: Iterable[AITrainingSample]) -> None:
-    """Learn from rows whose return has just become known, in the order of their horizons; not from quarantined ones."""
+    """Learn from rows whose return has just become known, in the order of their horizons, and is believed."""
     rows = sorted(
-        (sample for sample in samples if sample.quarantine_reason is None),
+        (sample for sample in samples if judges_forecast(sample.quarantine_reason)),
         key=lambda sample: (sample.horizon_at, sample.symbol, sample.decision_id),
     )
     if not rows:

@@ -13,7 +13,14 @@ from datetime import datetime
 from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session, defer, lazyload
 
-from backend.learning.decisions.plausibility import PRICE_FAR_FROM_CANDLES, judge_returns, keep_out, let_in
+from backend.learning.decisions.plausibility import (
+    PRICE_FAR_FROM_CANDLES,
+    PRICE_RULES,
+    TRADE_FAR_FROM_CANDLES,
+    judge_returns,
+    keep_out,
+    let_in,
+)
 from backend.learning.decisions.prices import LATER_DECISION, posted_market
 from backend.learning.decisions.strategies import horizon_of, timeframe_of
 from backend.models import AITrainingSample, Candle, Fill, Strategy
@@ -97,20 +104,21 @@ def judge_prices(
     session: Session, strategy: Strategy, markets: Sequence[str], rows: Sequence[AITrainingSample]
 ) -> None:
     """Hold the rows of which somebody told a price far from the candles; let in those whose prices are near."""
-    told = _told(session, rows)
+    traded, measured = _told_of_trades(session, rows), {row.id: _told_of_forecast(row) for row in rows}
     ranges = CandleRanges(session, strategy, markets)
-    ranges.load(one for some in told.values() for one in some)
+    ranges.load(one for told in (measured, traded) for some in told.values() for one in some)
     for row in rows:
-        if any(ranges.is_far(one) for one in told[row.id]):
-            keep_out(row, PRICE_FAR_FROM_CANDLES)
-        elif row.quarantine_reason == PRICE_FAR_FROM_CANDLES:
-            let_in(row, PRICE_FAR_FROM_CANDLES)
-            judge_returns(row)
+        for rule, told in ((PRICE_FAR_FROM_CANDLES, measured), (TRADE_FAR_FROM_CANDLES, traded)):
+            if any(ranges.is_far(one) for one in told[row.id]):
+                keep_out(row, rule)
+            elif row.quarantine_reason == rule:
+                let_in(row, rule)
+                judge_returns(row)
 
 
 def told_by_others(rows: Iterable[AITrainingSample]) -> list[AITrainingSample]:
     """The rows whose prices were told to us; those of the built-in trader are the candles' own."""
-    return [row for row in rows if row.body_hash is not None or row.quarantine_reason == PRICE_FAR_FROM_CANDLES]
+    return [row for row in rows if row.body_hash is not None or row.quarantine_reason in PRICE_RULES]
 
 
 def rows_around(
@@ -133,7 +141,7 @@ def rows_around(
 def rows_held(session: Session, strategy: Strategy, since: datetime) -> list[AITrainingSample]:
     """Rows that wait for the candle in which they were left, or for one beside it."""
     row = AITrainingSample
-    held = (row.quarantine_reason == PRICE_FAR_FROM_CANDLES, row.quarantine_decision.is_(None))
+    held = (row.quarantine_reason.in_(PRICE_RULES), row.quarantine_decision.is_(None))
     query = _judged(strategy).where(*held, row.exit_time >= since)
     return list(session.scalars(query.limit(MOST_AT_ONCE)))
 
@@ -145,19 +153,27 @@ def _judged(strategy: Strategy) -> Select[AITrainingSample]:
     )
 
 
-def _told(session: Session, rows: Sequence[AITrainingSample]) -> dict[int, list[Told]]:
-    """What was told for each row: its reference price, its fills, and the later decision's price at its horizon."""
+def _told_of_forecast(row: AITrainingSample) -> list[Told]:
+    """What its forecast is measured by: the reference price, and the later decision's price at the horizon."""
+    prices: list[tuple[float | None, datetime | None]] = [(row.price, row.timestamp)]
+    if row.price is not None and row.forward_return is not None and row.forward_return_source == LATER_DECISION:
+        prices.append((row.price * (1 + row.forward_return), row.forward_price_at))
+    return _at_times(row, prices)
+
+
+def _at_times(row: AITrainingSample, prices: Iterable[tuple[float | None, datetime | None]]) -> list[Told]:
+    return [Told(row.symbol, at, price) for price, at in prices if price is not None and at is not None]
+
+
+def _told_of_trades(session: Session, rows: Sequence[AITrainingSample]) -> dict[int, list[Told]]:
+    """What was told of each row's trade: its fills; an imported trade has none, and tells both legs."""
     told: dict[int, list[Told]] = {row.id: [] for row in rows}
     symbols = {row.id: row.symbol for row in rows}
     for fill in _fills(session, list(told)):
         told[fill.sample_id].append(Told(symbols[fill.sample_id], fill.filled_at, fill.price))
     for row in rows:
-        prices: list[tuple[float | None, datetime | None]] = [(row.price, row.timestamp)]
-        if not told[row.id]:  # an imported trade has no fills
-            prices += [(row.entry_price, row.entry_time), (row.exit_price, row.exit_time)]
-        if row.price is not None and row.forward_return is not None and row.forward_return_source == LATER_DECISION:
-            prices.append((row.price * (1 + row.forward_return), row.forward_price_at))
-        told[row.id] += [Told(row.symbol, at, price) for price, at in prices if price is not None and at is not None]
+        if not told[row.id]:
+            told[row.id] = _at_times(row, ((row.entry_price, row.entry_time), (row.exit_price, row.exit_time)))
     return told
 
 

@@ -1,7 +1,9 @@
 """What cannot be believed: which rules keep a row out of training, and what a person said of it before.
 
-A row is held for one reason at a time. A rule that a person overruled for a row never holds it again, and a row that
-a person dropped stays out whatever the rules say. Callers move the live counters: see ``counters.counted``.
+A row is held for one reason at a time. A rule is about the prices that the forecast is measured by, or about the
+trade alone: then the row trains no more, and its forecast counts on (docs/decisions/0045). A rule that a person
+overruled for a row never holds it again, and a row that a person dropped stays out whatever the rules say. Callers move
+the live counters: see ``counters.counted``.
 """
 
 from collections import Counter
@@ -9,7 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session, lazyload
 
 from ai_engine.types import LabelSource
@@ -18,8 +20,19 @@ from backend.models import AITrainingSample
 
 RETURN_OUT_OF_BOUNDS = "return_out_of_bounds"
 PRICE_FAR_FROM_CANDLES = "price_far_from_candles"
+TRADE_OUT_OF_BOUNDS = "trade_out_of_bounds"
+TRADE_FAR_FROM_CANDLES = "trade_far_from_candles"
 ALIKE_RETURNS = "alike_returns"
-RULES = (RETURN_OUT_OF_BOUNDS, PRICE_FAR_FROM_CANDLES, ALIKE_RETURNS)
+FORECAST_RULES = (RETURN_OUT_OF_BOUNDS, PRICE_FAR_FROM_CANDLES)
+TRADE_RULES = (TRADE_OUT_OF_BOUNDS, TRADE_FAR_FROM_CANDLES)
+PRICE_RULES = (PRICE_FAR_FROM_CANDLES, TRADE_FAR_FROM_CANDLES)
+RULES = (
+    RETURN_OUT_OF_BOUNDS,
+    PRICE_FAR_FROM_CANDLES,
+    TRADE_OUT_OF_BOUNDS,
+    TRADE_FAR_FROM_CANDLES,
+    ALIKE_RETURNS,
+)
 RELEASED, DROPPED = "released", "dropped"
 
 LEAST_FORWARD_RETURN = 1 / (1 + MAX_RETURN) - 1
@@ -29,15 +42,38 @@ ALIKE_TOLERANCE = 1e-9
 
 
 def keep_out(sample: AITrainingSample, rule: str) -> None:
-    """Hold the row for this reason, unless a person overruled the rule for it, or it is kept out already."""
-    if sample.quarantine_reason is None and rule not in overruled(sample):
+    """Hold the row for this reason, unless a person overruled the rule for it, or it is kept out already.
+
+    A reason that takes its forecast out too goes before one that is about its trade alone, also where a person dropped
+    it for that.
+    """
+    if rule in overruled(sample):
+        return
+    if sample.quarantine_reason is None:
         sample.quarantine_reason, sample.quarantine_decision = rule, None
+    elif sample.quarantine_reason in TRADE_RULES and rule in FORECAST_RULES:
+        sample.quarantine_reason = rule
 
 
 def let_in(sample: AITrainingSample, rule: str) -> None:
     """Take the row out of quarantine where this rule alone held it; what a person dropped stays out."""
     if sample.quarantine_reason == rule and sample.quarantine_decision != DROPPED:
         sample.quarantine_reason = None
+
+
+def judges_forecast(reason: str | None) -> bool:
+    """Whether a row that is held for this reason, or for none, still says whether its forecast was right.
+
+    What a bot tells of its trade, and when, depends on how it went: were forecasts left out for it, a bot that tells
+    nonsense of its losses alone would make its version look better, and no bet would be fair.
+    """
+    return reason is None or reason in TRADE_RULES
+
+
+def forecast_is_believed() -> ColumnElement[bool]:
+    """``judges_forecast`` as a condition of a query."""
+    reason = AITrainingSample.quarantine_reason
+    return or_(reason.is_(None), reason.in_(TRADE_RULES))
 
 
 def overruled(sample: AITrainingSample) -> list[str]:
@@ -47,10 +83,15 @@ def overruled(sample: AITrainingSample) -> list[str]:
 
 def judge_returns(sample: AITrainingSample) -> None:
     """Hold the row while one of its returns is beyond all bounds; another reason is left alone."""
-    if any(out_of_bounds(name, value) for name, value in returns_of(sample).items()):
-        keep_out(sample, RETURN_OUT_OF_BOUNDS)
-    else:
-        let_in(sample, RETURN_OUT_OF_BOUNDS)
+    beyond = [name for name, value in returns_of(sample).items() if out_of_bounds(name, value)]
+    _hold_while(sample, RETURN_OUT_OF_BOUNDS, "forward_return" in beyond)
+    # What nobody traded earned is the market's move again.
+    traded = sample.executed or sample.forward_return is None
+    _hold_while(sample, TRADE_OUT_OF_BOUNDS, traded and any(name != "forward_return" for name in beyond))
+
+
+def _hold_while(sample: AITrainingSample, rule: str, holds: bool) -> None:
+    keep_out(sample, rule) if holds else let_in(sample, rule)
 
 
 def out_of_bounds(name: str, value: float) -> bool:

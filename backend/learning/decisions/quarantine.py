@@ -24,6 +24,8 @@ from backend.learning.decisions.plausibility import (
     RELEASED,
     RETURN_OUT_OF_BOUNDS,
     RULES,
+    TRADE_FAR_FROM_CANDLES,
+    TRADE_OUT_OF_BOUNDS,
     out_of_bounds,
     overruled,
     returns_of,
@@ -106,14 +108,14 @@ def kept_out_dict(sample: AITrainingSample) -> dict[str, Any]:
 
 def explain(sample: AITrainingSample, reason: str | None) -> str | None:
     """What the rule saw in the row, and what to look at."""
-    if reason == RETURN_OUT_OF_BOUNDS:
+    if reason in (RETURN_OUT_OF_BOUNDS, TRADE_OUT_OF_BOUNDS):
         beyond = [f"{name} {value:g}" for name, value in returns_of(sample).items() if out_of_bounds(name, value)]
         return (
             f"A return beyond ±{MAX_RETURN:g}, or a forward_return below {LEAST_FORWARD_RETURN:g},"
             f" ({', '.join(beyond) or 'none any more'}) is nearly always a wrong price."
             " Compare its prices with the exchange's; release it if they are right."
         )
-    if reason == PRICE_FAR_FROM_CANDLES:
+    if reason in (PRICE_FAR_FROM_CANDLES, TRADE_FAR_FROM_CANDLES):
         decided = f"decision {_at(sample.price, sample.timestamp)}"
         traded = f"entry {_at(sample.entry_price, sample.entry_time)}, exit {_at(sample.exit_price, sample.exit_time)}"
         return (

@@ -20,7 +20,7 @@ from backend.learning.decisions.counters import counted
 from backend.learning.decisions.intervals import hold, learned
 from backend.learning.decisions.known_prices import judge_prices, rows_around, rows_held, told_by_others
 from backend.learning.decisions.labelling import Costs, computed, label_counterfactual
-from backend.learning.decisions.plausibility import PRICE_FAR_FROM_CANDLES, judge_returns
+from backend.learning.decisions.plausibility import PRICE_RULES, judge_returns
 from backend.learning.decisions.prices import HorizonPrices, Quote, markets_of
 from backend.learning.decisions.strategies import CLOSED_MARKETS, horizon_of, timeframe_of
 from backend.models import AITrainingSample, Feed, Strategy
@@ -191,7 +191,7 @@ def _has_rows(which: ColumnElement[bool]) -> Exists:
 def _holds_prices_since(moment: datetime) -> Exists:
     """Whether the strategy holds a row, left since then, whose prices the next candles may bear out."""
     row = AITrainingSample
-    held = (row.quarantine_reason == PRICE_FAR_FROM_CANDLES, row.quarantine_decision.is_(None))
+    held = (row.quarantine_reason.in_(PRICE_RULES), row.quarantine_decision.is_(None))
     return select(row.id).where(row.strategy == Strategy.name, *held, row.exit_time >= moment).exists()
 
 

@@ -19,6 +19,7 @@ from backend.clock import to_ms
 from backend.errors import ConflictError, InvalidInputError
 from backend.learning.decisions.columns import milliseconds, moment, names, numbers, read_columns
 from backend.learning.decisions.labelling import LONG_ONLY, Costs
+from backend.learning.decisions.plausibility import forecast_is_believed
 from backend.learning.versions.find import find_version
 from backend.learning.versions.past import learned_until
 from backend.learning.versions.queries import get_model
@@ -116,7 +117,7 @@ def _check_comparable(a: AIModelVersion, b: AIModelVersion) -> None:
 
 
 def read_shared(session: Session, a: AIModelVersion, b: AIModelVersion) -> Shared:
-    """The decisions that both versions forecast, active or shadow; quarantined ones and open horizons left out.
+    """The decisions that both versions forecast, active or shadow, whose return is known and believed.
 
     So are those from before the newest outcome that either learned from was known, which may have been posted late:
     only a version that could not have known an outcome may win by it (docs/decisions/0033).
@@ -129,7 +130,7 @@ def read_shared(session: Session, a: AIModelVersion, b: AIModelVersion) -> Share
         )
         .join(one, (one.sample_id == row.id) & (one.version_id == a.version_id))
         .join(two, (two.sample_id == row.id) & (two.version_id == b.version_id))
-        .where(row.forward_return.is_not(None), row.quarantine_reason.is_(None))
+        .where(row.forward_return.is_not(None), forecast_is_believed())
         .order_by(row.timestamp, row.id)
     )  # fmt: skip
     forecast = read_columns(session, query, milliseconds, milliseconds, numbers, numbers, names, numbers, names)

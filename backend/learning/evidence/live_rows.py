@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Select, and_, case, false, func, select
+from sqlalchemy import Select, and_, case, false, func, not_, select
 from sqlalchemy.orm import Session
 
+from ai_engine.directions import Outcomes
 from ai_engine.inference import Panel
-from ai_engine.types import FloatArray, TimeArray
+from ai_engine.types import FloatArray, IndexArray, TimeArray
 from backend.learning.decisions.columns import (
     amounts,
     flags,
+    integers,
     known_at,
     milliseconds,
     moment,
@@ -21,6 +23,7 @@ from backend.learning.decisions.columns import (
     numbers,
     read_columns,
 )
+from backend.learning.decisions.plausibility import forecast_is_believed
 from backend.models import AITrainingSample, Forecast
 
 UNOBSERVABLE = "unobservable"
@@ -34,9 +37,11 @@ Names = NDArray[np.str_]
 class Forecasts:
     """One version's forecasts in time order; arrays of shape (n,), times in ms, ``y`` NaN while it is unknown.
 
-    A row is ``matured`` once its return over the horizon is known and believed: a row in quarantine is not.
+    A row is ``matured`` once its return over the horizon is known and believed: that of a row in quarantine is not,
+    unless it is held for its trade alone.
     """
 
+    ids: IndexArray
     symbols: Names
     times: TimeArray
     ends: TimeArray
@@ -52,6 +57,12 @@ class Forecasts:
     def matured(self) -> Mask:
         """Whose direction can be judged, or was too small to be."""
         return ~np.isnan(self.y) & ~self.quarantined
+
+    @property
+    def settled(self) -> Mask:
+        """Those of rounds of which none is awaited any more: the mean of another would change under a bet."""
+        awaited = np.isnan(self.y) & ~self.quarantined & ~self.unobservable
+        return ~np.isin(self.times, self.times[awaited])
 
     def panel(self, chosen: Mask) -> Panel:
         """Those of the rows beside what came of them."""
@@ -86,14 +97,15 @@ class Decisions:
 
 _ROW = AITrainingSample
 FORECAST_COLUMNS = (
+    _ROW.id,
     _ROW.symbol,
     moment(_ROW.timestamp),
     known_at(),
     _ROW.forward_return,
     func.coalesce(_ROW.forward_return_source == UNOBSERVABLE, false()),
-    _ROW.quarantine_reason.is_not(None),
+    not_(forecast_is_believed()),
 )
-FORECAST_KINDS = (names, milliseconds, milliseconds, numbers, flags, flags)
+FORECAST_KINDS = (integers, names, milliseconds, milliseconds, numbers, flags, flags)
 TRADED = _ROW.executed.is_(True)
 DECISION_COLUMNS = (
     _ROW.predicted_action,
@@ -136,10 +148,19 @@ def read_shadow(session: Session, version_id: str) -> Forecasts:
     return _forecasts(read_columns(session, _in_time(query), *FORECAST_KINDS, amounts))
 
 
+def read_outcomes(session: Session, strategy: str) -> tuple[IndexArray, Outcomes]:
+    """Every outcome of a decision of the strategy that is known and believed, with the rows' ids."""
+    query = select(_ROW.id, moment(_ROW.timestamp), known_at(), _ROW.forward_return).where(
+        _ROW.strategy == strategy, _ROW.origin == "decision", _ROW.forward_return.is_not(None), forecast_is_believed()
+    )
+    ids, times, ends, y = read_columns(session, _in_time(query), integers, milliseconds, milliseconds, numbers)
+    return ids, Outcomes(times, ends, y)
+
+
 def _in_time(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     return query.order_by(AITrainingSample.timestamp, AITrainingSample.id)
 
 
 def _forecasts(columns: Sequence[NDArray[Any]]) -> Forecasts:
-    symbols, times, ends, y, given_up, quarantined, scores = columns[: len(FORECAST_COLUMNS) + 1]
-    return Forecasts(symbols, times, ends, y, scores, unobservable=given_up & np.isnan(y), quarantined=quarantined)
+    ids, symbols, times, ends, y, given_up, quarantined, scores = columns[: len(FORECAST_COLUMNS) + 1]
+    return Forecasts(ids, symbols, times, ends, y, scores, given_up & np.isnan(y), quarantined)

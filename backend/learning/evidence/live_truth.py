@@ -9,20 +9,33 @@ at the moment of asking, in one snapshot.
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from sqlalchemy.orm import Session
 
 from ai_engine import directions
-from ai_engine.types import Action
+from ai_engine.directions import Outcomes
+from ai_engine.types import Action, IndexArray
 from backend.clock import to_ms
 from backend.learning.evidence.live_money import profit_and_loss, trades
-from backend.learning.evidence.live_rows import NONE, Decisions, Forecasts, Mask, Names, read_decisions, read_shadow
+from backend.learning.evidence.live_rows import (
+    NONE,
+    Decisions,
+    Forecasts,
+    Mask,
+    Names,
+    read_decisions,
+    read_outcomes,
+    read_shadow,
+)
 from backend.learning.versions.find import find_version
 from backend.learning.versions.past import learned_until
 from backend.learning.versions.queries import get_model
 from backend.models import AIModelVersion
+
+Known: TypeAlias = tuple[IndexArray, Outcomes]
+"""The ids of all rows of the strategy whose outcome is known, and the outcomes."""
 
 ACTIONS = tuple(action.value for action in Action)
 COUNTED = ("matured", "neutral", "judged", "correct")
@@ -36,18 +49,19 @@ def show_model(session: Session, version_id: str, strategy: str | None = None, *
     """
     told = get_model(session, version_id, strategy)
     version = find_version(session, version_id, strategy)
+    known = read_outcomes(session, version.strategy)
     return {
         **told,
-        "live": live_truth(session, version, cost=cost),
-        "shadow": shadow_truth(session, version, cost=cost),
+        "live": live_truth(session, version, known, cost=cost),
+        "shadow": shadow_truth(session, version, known, cost=cost),
     }
 
 
-def live_truth(session: Session, version: AIModelVersion, *, cost: float) -> dict[str, Any]:
+def live_truth(session: Session, version: AIModelVersion, known: Known, *, cost: float) -> dict[str, Any]:
     """What became of the decisions that the version made."""
     decided = read_decisions(session, version.version_id)
     seen = _Seen.of(decided.forecasts, version, cost)
-    counts, fared = seen.counts(), _fared(decided.forecasts, seen, cost)
+    counts, fared = seen.counts(), _fared(decided.forecasts, seen, known, cost)
     traded, money = trades(decided), profit_and_loss(session, version.version_id, decided)
     return {
         "total_predictions": counts["total"],
@@ -69,12 +83,12 @@ def live_truth(session: Session, version: AIModelVersion, *, cost: float) -> dic
     }
 
 
-def shadow_truth(session: Session, version: AIModelVersion, *, cost: float) -> dict[str, Any]:
+def shadow_truth(session: Session, version: AIModelVersion, known: Known, *, cost: float) -> dict[str, Any]:
     """What became of the forecasts that the version made beside the one that decided; no money was ever on them."""
     forecasts = read_shadow(session, version.version_id)
     seen = _Seen.of(forecasts, version, cost)
     counts = seen.counts()
-    return {"forecasts": counts.pop("total"), **counts, **_fared(forecasts, seen, cost)}
+    return {"forecasts": counts.pop("total"), **counts, **_fared(forecasts, seen, known, cost)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +132,7 @@ class _Seen:
         }
 
 
-def _fared(forecasts: Forecasts, seen: _Seen, cost: float) -> dict[str, Any]:
+def _fared(forecasts: Forecasts, seen: _Seen, known: Known, cost: float) -> dict[str, Any]:
     """The matured forecasts' accuracy with all that belongs beside it."""
     panel = forecasts.panel(seen.matured)
     told = asdict(directions.judge(panel, cost=cost))
@@ -126,8 +140,16 @@ def _fared(forecasts: Forecasts, seen: _Seen, cost: float) -> dict[str, Any]:
     return {
         **{name: value for name, value in told.items() if name not in COUNTED},
         "accuracy_ci95": list(interval) if interval else None,
-        "e_value": directions.evidence(panel, cost=cost),
+        "e_value": _evidence(forecasts, seen.matured & forecasts.settled, known, cost),
     }
+
+
+def _evidence(forecasts: Forecasts, bet: Mask, known: Known, cost: float) -> float | None:
+    """The bets by the rule of the evidence over nights; the commoner direction is that of all that was known."""
+    ids, outcomes = known
+    others = ~np.isin(ids, forecasts.ids[bet])
+    beside = Outcomes(outcomes.times[others], outcomes.ends[others], outcomes.y[others])
+    return directions.evidence(forecasts.panel(bet), beside, cost=cost)
 
 
 def _parts(decided: Decisions, seen: _Seen, names: Names, wanted: Sequence[str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from ai_engine.candles import timeframe_ms
 from ai_engine.skill import bet_length
 from ai_engine.types import FloatArray, TimeArray
 from backend.learning.decisions.columns import known_at, milliseconds, moment, numbers, read_columns
+from backend.learning.decisions.plausibility import forecast_is_believed
 from backend.learning.versions.past import learned_until
 from backend.models import AIModelVersion, AITrainingSample, Strategy
 
@@ -45,7 +46,7 @@ class LiveRows:
 
 
 def read_live_rows(session: Session, version: AIModelVersion) -> LiveRows:
-    """Whatever the version decided since its latest activation; none in quarantine.
+    """Whatever the version decided since its latest activation, and whose return is believed.
 
     An activation is a person's word that the version may be trusted again, so what speaks against it is counted from
     there, and only by decisions later than all it learned from: what it may know by heart would speak for it. A bet
@@ -59,7 +60,7 @@ def read_live_rows(session: Session, version: AIModelVersion) -> LiveRows:
     query = select(moment(row.timestamp), known_at(), *figures).where(
         row.model_version == version.version_id,
         row.origin == "decision",
-        row.quarantine_reason.is_(None),
+        forecast_is_believed(),
         or_(row.forward_return.is_not(None), row.forward_return_source.is_(None)),
         row.timestamp >= learned_until(version.lineage, version.trained_at),
     )

@@ -17,6 +17,7 @@ from ai_engine.types import FloatArray, TimeArray
 from backend.clock import to_ms
 from backend.database import Database
 from backend.learning.decisions.columns import integers, known_at, milliseconds, moment, numbers, read_columns
+from backend.learning.decisions.plausibility import forecast_is_believed
 from backend.learning.decisions.rows import read_features
 from backend.learning.versions.store import ArtifactStore, UnusableArtifactError
 from backend.models import AIModelVersion, AITrainingSample, Forecast
@@ -156,7 +157,7 @@ def _decided(strategy: str) -> tuple[ColumnElement[bool], ...]:
         row.strategy == strategy,
         row.origin == "decision",
         or_(row.forward_return.is_not(None), row.forward_return_source.is_(None)),
-        row.quarantine_reason.is_(None),
+        forecast_is_believed(),
     )
 
 

@@ -43,6 +43,17 @@ def row(**told: Any) -> AITrainingSample:
             },
             Contribution(trades=1, pnl=2.0),
         ),
+        (
+            {
+                "prediction_score": 0.1,
+                "forward_return": 0.01,
+                "executed": True,
+                "outcome_known": True,
+                "realized_pnl": 2.0,
+                "quarantine_reason": "trade_far_from_candles",
+            },
+            Contribution(matured=1, correct=1, trades=1, pnl=2.0),
+        ),
     ],
 )
 def test_a_row_counts_for(told: dict[str, Any], counts: Contribution) -> None:

@@ -18,7 +18,7 @@ from backend.market import candles as store
 from backend.models import AITrainingSample, Strategy
 from tests.learning.decisions.conftest import T0, VERSION
 
-FAR = "price_far_from_candles"
+FAR, TRADE_FAR = "price_far_from_candles", "trade_far_from_candles"
 CANDLE = timedelta(minutes=5)
 
 
@@ -59,7 +59,7 @@ def flat(*opened: float) -> dict[float, tuple[float, float]]:
 
 @pytest.mark.parametrize(
     ("leave", "reason"),
-    [(101.0, None), (115.0, None), (115.2, FAR), (85.2, None), (85.0, FAR), (150.0, FAR)],
+    [(101.0, None), (115.0, None), (115.2, TRADE_FAR), (85.2, None), (85.0, TRADE_FAR), (150.0, TRADE_FAR)],
 )
 def test_a_price_may_leave_the_candles_by_a_tenth_and_twice_their_range(
     bench: Any, leave: float, reason: str | None
@@ -79,10 +79,12 @@ def test_where_prices_jump_the_candles_own_range_allows_more(bench: Any) -> None
 def test_an_entry_price_is_judged_too(bench: Any) -> None:
     keep_candles(bench, flat(0, 20))
 
-    assert traded(bench, entry=60.0) == FAR
+    assert traded(bench, entry=60.0) == TRADE_FAR
 
 
-@pytest.mark.parametrize(("opened", "reason"), [(15, FAR), (20, FAR), (25, FAR), (10, None), (30, None)])
+@pytest.mark.parametrize(
+    ("opened", "reason"), [(15, TRADE_FAR), (20, TRADE_FAR), (25, TRADE_FAR), (10, None), (30, None)]
+)
 def test_only_the_candle_of_the_time_and_those_beside_it_judge(bench: Any, opened: float, reason: str | None) -> None:
     """Left at minute 22: the candles that open at 15, 20 and 25 are around it."""
     keep_candles(bench, flat(opened))
@@ -112,13 +114,13 @@ def test_candles_that_come_later_judge_too(bench: Any) -> None:
 
     keep_candles(bench, flat(20))
 
-    assert bench.sample().quarantine_reason == FAR
+    assert bench.sample().quarantine_reason == TRADE_FAR
     assert bench.counters(VERSION)["total_pnl"] == pytest.approx(50.0)
 
 
 def test_a_crash_that_the_next_candle_bears_out_is_let_in(bench: Any) -> None:
     keep_candles(bench, flat(0, 15))
-    assert traded(bench, leave=60.0) == FAR
+    assert traded(bench, leave=60.0) == TRADE_FAR
 
     keep_candles(bench, {20: (58.0, 101.0)})
 
@@ -176,7 +178,7 @@ def test_a_follower_of_the_market_is_let_in_by_the_markets_next_candle(bench: An
 
     round_of(0, 99.0, 101.0)
     round_of(15, 99.0, 101.0)
-    assert traded(bench, leave=60.0, minutes=22.0) == FAR
+    assert traded(bench, leave=60.0, minutes=22.0) == TRADE_FAR
 
     round_of(20, 58.0, 101.0)
 
@@ -200,16 +202,16 @@ def test_imported_prices_are_judged_where_candles_are_known(bench: Any) -> None:
 
     result = bench.database.write(bring)
 
-    assert (result.accepted, result.quarantined) == (2, {FAR: 1})
-    query = select(AITrainingSample.exit_price).where(AITrainingSample.quarantine_reason == FAR)
+    assert (result.accepted, result.quarantined) == (2, {TRADE_FAR: 1})
+    query = select(AITrainingSample.exit_price).where(AITrainingSample.quarantine_reason == TRADE_FAR)
     assert bench.database.read(lambda session: session.scalars(query).all()) == [150.0]
 
 
 def test_a_row_beyond_both_bounds_stays_held_when_its_price_is_borne_out(bench: Any) -> None:
     keep_candles(bench, flat(0, 15))
-    assert traded(bench, leave=300.0) == "return_out_of_bounds"
+    assert traded(bench, leave=300.0) == "trade_out_of_bounds"
 
     keep_candles(bench, {20: (100.0, 310.0)})
 
-    assert bench.sample().quarantine_reason == "return_out_of_bounds"
+    assert bench.sample().quarantine_reason == "trade_out_of_bounds"
     assert bench.database.read(lambda session: session.get_one(Strategy, "bot")).name == "bot"

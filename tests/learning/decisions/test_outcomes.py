@@ -466,22 +466,23 @@ def test_a_long_only_strategy_takes_no_short(bench: Any) -> None:
     assert bench.execute(side="BUY").state == "open"
 
 
-def test_an_implausible_outcome_is_quarantined_and_its_money_counts(bench: Any, minutes: Any) -> None:
+def test_an_implausible_outcome_is_held_and_changes_nothing_about_its_forecast(bench: Any, minutes: Any) -> None:
+    """A bot that tells nonsense of its losses alone would otherwise make its version look better."""
     bench.add_version()
     bench.forecast("d1", 0.01)
-    bench.decide("d2", minutes(60), price=102.0)
+    bench.decide("d2", minutes(60), price=98.0)
     bench.execute()
     assert bench.counters()["matured_predictions"] == 1
 
     sample = bench.leave(exit_price=1_000.0)
 
-    assert sample.quarantine_reason == "return_out_of_bounds"
+    assert sample.quarantine_reason == "trade_out_of_bounds"
     assert bench.counters() == {
         "total_predictions": 1,
-        "matured_predictions": 0,
+        "matured_predictions": 1,
         "neutral_predictions": 0,
         "correct_predictions": 0,
-        "live_accuracy": None,
+        "live_accuracy": 0.0,
         "total_trades": 1,
         "total_pnl": pytest.approx(900.0),
     }

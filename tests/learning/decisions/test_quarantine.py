@@ -92,6 +92,27 @@ def test_a_dropped_row_stays_out_whatever_becomes_of_its_prices(bench: Any, held
     assert held not in trained_on(bench).ids
 
 
+@pytest.mark.parametrize(("ruled", "decision"), [(None, None), ("dropped", "dropped")])
+def test_a_price_of_the_forecast_goes_before_one_of_the_trade(
+    bench: Any, ruled: str | None, decision: str | None
+) -> None:
+    bench.add_version()
+    sample_id = bench.forecast("d1", 0.01)
+    bench.execute()
+    assert bench.leave(exit_price=1_000.0).quarantine_reason == "trade_out_of_bounds"
+    if ruled is not None:
+        rule(bench, ruled, sample_id)
+
+    bench.decide("d2", T0 + timedelta(minutes=62), price=50_000.0)
+
+    assert (bench.sample().quarantine_reason, bench.sample().quarantine_decision) == (BOUNDS, decision)
+    assert bench.counters(VERSION)["matured_predictions"] == 0
+    if ruled is None:
+        bench.decide("d3", T0 + timedelta(minutes=61), price=101.0)
+        assert bench.sample().quarantine_reason == "trade_out_of_bounds", "the trade is no better for that"
+        assert bench.counters(VERSION)["matured_predictions"] == 1
+
+
 def test_a_dropped_loss_stays_in_the_books(bench: Any, held: int) -> None:
     bench.tell("d1", side="SELL", entry_price=100.0, quantity=1.0, entry_time=T0, exit_price=140.0)
     rule(bench, "dropped", held)
@@ -204,7 +225,7 @@ def test_rows_that_wait_for_a_candle_are_found_by_the_index_too(bench: Any) -> N
     said: list[tuple[str, Any]] = []
     event.listen(bench.database.engine, "before_cursor_execute", lambda *told: said.append((told[2], told[3])))
     bench.database.write(lambda session: rows_held(session, bench.begin(session), T0))
-    (statement, values) = next(one for one in said if "quarantine_reason =" in one[0])
+    (statement, values) = next(one for one in said if "quarantine_reason IN" in one[0])
 
     plan = bench.database.read(
         lambda session: session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()

@@ -286,6 +286,16 @@ def test_open_horizons_and_quarantined_rows_are_left_out(
     assert told(house, *two)["paired"]["rows"] == 20
 
 
+def test_rows_held_for_their_trade_alone_are_shared(house: House, two: tuple[str, str]) -> None:
+    forecast(house, two[0], "active", knowing)
+    forecast(house, two[1], "shadow", knowing)
+    held = update(AITrainingSample).where(AITrainingSample.id.in_(FIRST_TEN))
+    held = held.values(quarantine_reason="trade_far_from_candles")
+    house.database.write(lambda s: s.execute(held) and None)
+
+    assert told(house, *two)["paired"]["rows"] == 30
+
+
 def test_ten_symbols_in_one_round_count_as_one_round(house: House, two: tuple[str, str]) -> None:
     forecast(house, two[0], "active", silent)
     forecast(house, two[1], "shadow", knowing)

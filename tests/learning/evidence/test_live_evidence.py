@@ -152,6 +152,14 @@ def test_rows_in_quarantine_and_moves_within_the_costs_say_nothing(house: LiveHo
     assert house.look() == 0
 
 
+def test_losses_told_so_that_they_are_held_speak_against_it_all_the_same(house: LiveHouse) -> None:
+    second = house.train_one()
+    house.activate(second)
+    house.decide(second, BAD, quarantine_reason="trade_out_of_bounds")
+
+    assert house.look() == 1
+
+
 # --- QT_AUTO_ROLLBACK ---
 
 

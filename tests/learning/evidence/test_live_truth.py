@@ -3,11 +3,16 @@
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import update
 
+from ai_engine.past import evidence_of_nights
 from backend.database import Database
+from backend.learning.decisions.plausibility import TRADE_RULES
 from backend.learning.evidence.live_truth import show_model
+from backend.learning.versions.past import read_past
+from backend.learning.versions.store import ArtifactStore
 from backend.models import AIModelVersion, AITrainingSample, Forecast
 from tests.learning.decisions.conftest import T0, VERSION, Bench
 
@@ -262,6 +267,16 @@ def test_a_quarantined_rows_money_stays_and_its_direction_does_not(bench: Bench)
     assert (told["by_symbol"]["BTCUSDC"]["judged"], told["by_symbol"]["BTCUSDC"]["net_pnl"]) == (0, 10.0)
 
 
+@pytest.mark.parametrize("rule", TRADE_RULES)
+def test_a_row_held_for_its_trade_alone_judges_its_forecast(bench: Bench, rule: str) -> None:
+    known(bench, "d1", 0.01, 0.02)
+    changed(bench, "d1", quarantine_reason=rule)
+
+    told = live(bench)
+
+    assert (told["forecasts"]["quarantined"], told["forecasts"]["judged"], told["accuracy"]) == (0, 1, 1.0)
+
+
 def test_an_execution_told_late_turns_the_hypothesis_into_a_trade_and_leaves_the_direction(bench: Bench) -> None:
     known(bench, "d1", 0.01, 0.02)
     before = live(bench)
@@ -338,6 +353,36 @@ def test_a_shadow_is_judged_on_its_own_and_in_no_figure_of_what_was_decided(benc
     assert (shadow["forecasts"], shadow["matured"], shadow["judged"], shadow["correct"]) == (1, 1, 1, 0)
     assert (shadow["accuracy"], shadow["baseline_accuracy"], shadow["edge"]) == (0.0, 1.0, -1.0)
     assert shown(bench)["shadow"]["forecasts"] == 0
+
+
+def told_of(bench: Bench, decision_id: str, number: int, move: float | None, score: float | None, symbol: str) -> None:
+    """A decision of the version, or where it has no score of the bot, and what came of it."""
+    at = T0 + number * CANDLE
+    if score is None:
+        bench.decide(decision_id, at, symbol=symbol)
+    else:
+        bench.forecast(decision_id, score, at, symbol=symbol)
+    if move is not None:
+        changed(bench, decision_id, forward_return=move, forward_price_at=at + HORIZON, forward_return_source="candle")
+
+
+def test_its_evidence_is_that_of_the_nights_where_it_alone_forecast(bench: Bench) -> None:
+    random = np.random.default_rng(5)
+    for number in range(30):
+        for symbol in ("BTCUSDC", "ETHUSDC"):
+            move = float(0.02 * random.normal())
+            score = move if random.random() < 0.7 else -move
+            told_of(bench, f"{symbol}{number}", number, move, score if number >= 5 else None, symbol)
+    before = live(bench)["e_value"]
+    told_of(bench, "open", 29, None, 0.01, "SOLUSDC")
+
+    seen = live(bench)["e_value"]
+
+    past = read_past(bench.database, ArtifactStore(bench.settings.model_dir), bench.strategy).past
+    nights = evidence_of_nights(past, cost=bench.settings.cost)
+    assert nights is not None
+    assert seen == pytest.approx(nights.e_value)
+    assert seen != before, "a round of which an outcome is awaited is not bet on"
 
 
 def test_a_version_is_judged_and_bets_only_on_what_it_could_not_have_known(bench: Bench) -> None:

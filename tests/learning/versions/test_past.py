@@ -176,6 +176,17 @@ def test_a_forecast_that_may_have_known_the_outcome_is_made_again_by_one_that_ca
     assert matured.scores.tolist() == pytest.approx(answers(house, first, range(120, 140)), rel=1e-9)
 
 
+def test_a_row_held_for_its_trade_alone_is_bet_on(house: House, trained: Train) -> None:
+    trained(1)
+    house.plant(Planted(first=120, count=3))
+    change(house, 121, quarantine_reason="trade_out_of_bounds")
+
+    matured = bet_on(house)
+
+    assert matured is not None
+    assert matured.times.tolist() == [decided_at(number) for number in (120, 121, 122)]
+
+
 @pytest.mark.parametrize(
     "values",
     [
