@@ -370,9 +370,9 @@ def test_its_evidence_is_that_of_the_nights_where_it_alone_forecast(bench: Bench
     random = np.random.default_rng(5)
     for number in range(30):
         for symbol in ("BTCUSDC", "ETHUSDC"):
-            move = float(0.02 * random.normal())
+            move = float(0.02 * random.normal()) - (0.05 if number < 8 else 0.0)
             score = move if random.random() < 0.7 else -move
-            told_of(bench, f"{symbol}{number}", number, move, score if number >= 5 else None, symbol)
+            told_of(bench, f"{symbol}{number}", number, move, score if number >= 8 else None, symbol)
     before = live(bench)["e_value"]
     told_of(bench, "open", 29, None, 0.01, "SOLUSDC")
 
