@@ -359,9 +359,9 @@ def told_of(bench: Bench, decision_id: str, number: int, move: float | None, sco
     """A decision of the version, or where it has no score of the bot, and what came of it."""
     at = T0 + number * CANDLE
     if score is None:
-        bench.decide(decision_id, at, symbol=symbol)
+        bench.decide(decision_id, at, symbol=symbol, price=None)
     else:
-        bench.forecast(decision_id, score, at, symbol=symbol)
+        bench.forecast(decision_id, score, at, symbol=symbol, price=None)
     if move is not None:
         changed(bench, decision_id, forward_return=move, forward_price_at=at + HORIZON, forward_return_source="candle")
 
@@ -374,7 +374,7 @@ def test_its_evidence_is_that_of_the_nights_where_it_alone_forecast(bench: Bench
             score = move if random.random() < 0.7 else -move
             told_of(bench, f"{symbol}{number}", number, move, score if number >= 8 else None, symbol)
     before = live(bench)["e_value"]
-    told_of(bench, "open", 29, None, 0.01, "SOLUSDC")
+    told_of(bench, "open", 12, None, 0.01, "SOLUSDC")
 
     seen = live(bench)["e_value"]
 
