@@ -216,6 +216,7 @@ def test_an_interval_reaches_up_to_what_the_parts_learned_and_keeps_its_lower_en
     assert raised.low == wilson(300, 500).low > low
     assert raised.high == pytest.approx(high, rel=1e-3)
     assert raised.high > wilson(300, 500).high
+    assert raised.method == "wilson_raised"
 
 
 @pytest.mark.parametrize("parts", [np.repeat([0, 1, 2, 3], 3), np.repeat([0, 3], 6)], ids=["alike", "too few"])

@@ -49,7 +49,9 @@ class WalkForward(Answer):
         description="[low, high] of it at 95 %, the upper end raised to what the parts' own spread allows, because the "
         "file is fitted on more rows than any part was; null with too few stretches of time."
     )
-    ci_method: CiMethod | None = Field(description="How that interval was made; null without one.")
+    ci_method: Literal["wilson", "block_bootstrap", "wilson_raised", "block_bootstrap_raised"] | None = Field(
+        description="How that interval was made, `…_raised` where its upper end was; null without one."
+    )
     baseline_accuracy: float | None = Field(
         description="What always naming the direction that was commoner in these very rows scores."
     )
@@ -135,12 +137,18 @@ class Report(Answer):
         description="Independent outcomes that the rows of the walk-forward are worth: windows overlap, symbols move"
         " together."
     )
-    neutral_samples: int = Field(description="Rows that moved less than the costs.")
-    min_detectable_accuracy: float | None = Field(description="What so few rows could tell from a coin.")
-    break_even_accuracy: float | None = Field(description="What would pay the costs; null where nothing would.")
+    neutral_samples: int = Field(description="Rows of the newest 20 % that moved less than the costs.")
+    min_detectable_accuracy: float | None = Field(
+        description="What as many rows as `effective_samples` could tell from a coin."
+    )
+    break_even_accuracy: float | None = Field(
+        description="What would pay the costs, by the moves of all usable rows; null where nothing would."
+    )
     costs_exceed_moves: bool | None = Field(description="Whether no accuracy would pay the costs.")
-    net_return_after_costs: float | None = Field(description="Mean return of a trade after costs.")
-    mae_zero_forecast: float | None = Field(description="The error of always forecasting 0.")
+    net_return_after_costs: float | None = Field(
+        description="Mean return of a trade after costs, over the newest 20 %."
+    )
+    mae_zero_forecast: float | None = Field(description="The error of always forecasting 0 on the newest 20 %.")
     rank_ic: float | None = Field(description="Rank correlation of forecast and outcome, from -1 to 1.")
     split_time: Time | None = Field(description="Where the newest 20 % begin, UTC.")
     quarantined: dict[str, int] = Field(description="Rows that did not train, by reason.")
