@@ -296,6 +296,7 @@ def reading_of(context: Any) -> Values:
     return values_in(generate_latest(monitor).decode())
 
 
+@pytest.mark.slow
 def test_fifty_thousand_samples_are_read_well_within_a_scrape(large: Any) -> None:
     told = reading_of(large)
 
@@ -306,6 +307,7 @@ def test_fifty_thousand_samples_are_read_well_within_a_scrape(large: Any) -> Non
     assert took < 3.0, "a tenth of that is usual; Prometheus waits ten seconds"
 
 
+@pytest.mark.slow
 def test_a_scrape_waits_for_no_writer_and_no_writer_for_it(large: Any) -> None:
     inside, read = threading.Event(), threading.Event()
     outcomes: list[bool] = []

@@ -18,7 +18,7 @@ def held(client: TestClient) -> int:
     answer = client.post("/ai/decisions?strategy=bot", json=decided, headers=ADMIN)
     assert answer.status_code == 201, answer.text
     answer = client.post("/ai/decisions/d1/outcome?strategy=bot", json=LEFT, headers=ADMIN)
-    assert answer.json()["quarantine_reason"] == "return_out_of_bounds"
+    assert answer.json()["quarantine_reason"] == "trade_out_of_bounds"
     return int(answer.json()["sample_id"])
 
 
@@ -39,10 +39,10 @@ def rule(client: TestClient, path: str, body: Any = None, **headers: str) -> tup
 def test_what_waits_is_listed_with_why(client: TestClient, held: int) -> None:
     (row,) = listed(client)
 
-    assert (row["id"], row["quarantine_reason"], row["quarantine_decision"]) == (held, "return_out_of_bounds", None)
+    assert (row["id"], row["quarantine_reason"], row["quarantine_decision"]) == (held, "trade_out_of_bounds", None)
     assert "market_return 2" in row["explanation"]
     assert listed(client, "&reason=alike_returns") == []
-    assert [one["id"] for one in listed(client, "&reason=return_out_of_bounds")] == [held]
+    assert [one["id"] for one in listed(client, "&reason=trade_out_of_bounds")] == [held]
     assert client.get("/ai/status?strategy=bot", headers=ADMIN).json()["samples"]["quarantined"] == 1
 
 

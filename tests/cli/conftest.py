@@ -15,6 +15,7 @@ import pytest
 
 from backend.cli.main import main
 from backend.settings import ROOT, Settings
+from tests.postgres import free_port
 
 TOKEN = "a-token-for-the-terminal-tests"
 
@@ -37,12 +38,16 @@ Run = Callable[..., Answer]
 
 
 def default_environment(folder: Path) -> dict[str, str]:
-    """Every setting as it is by default, whatever this machine says, with all that is written below ``folder``."""
+    """Every setting as it is by default, whatever this machine says, with all that is written below ``folder``.
+
+    But for the port: a service of the developer's own may well run on the usual one.
+    """
     fields = [field for field in dataclasses.fields(Settings) if field.metadata]
     environ = {f"QT_{field.name.upper()}": field.metadata["default"] or "" for field in fields}
     return environ | {
         "QT_ADMIN_TOKEN": TOKEN,
         "QT_MARKET": "off",
+        "QT_PORT": str(free_port()),
         "QT_DATABASE_URL": f"sqlite:///{folder / 'quantum_trader.db'}",
         "QT_MODEL_DIR": str(folder / "models"),
     }

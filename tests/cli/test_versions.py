@@ -55,7 +55,8 @@ def test_a_version_is_trained_shown_activated_and_rolled_back(learned: Any, tmp_
     newest = listed["models"][0]["version_id"]
     assert trained["status"] == "success"
     assert (again["status"], again["reason"], again["version_id"]) == ("skipped", "no_new_samples", first)
-    assert f"qt activate {newest}" in second
+    assert "Wait: let outcomes come in and retrain." in second
+    assert f"All of it: qt model {newest}" in second
     assert [row["version_id"] for row in listed["models"]] == [newest, first]
     assert not any(row["is_active"] for row in listed["models"])
 

@@ -91,6 +91,7 @@ def test_a_bot_that_is_killed_with_a_position_open_counts_each_outcome_once(tmp_
             assert ask(service, "SELECT sides FROM strategies WHERE name = ?", strategy) == [("long",)]
 
 
+@pytest.mark.slow
 def test_the_bots_next_decision_is_made_by_the_version_learned_from_its_own(tmp_path: Path) -> None:
     with running_service(tmp_path, QT_SIDES="long") as service:
         finish(service, STEPS)

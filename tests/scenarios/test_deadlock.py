@@ -124,6 +124,7 @@ def stuck(house: House, **then: Any) -> list[AITrainingSample]:
     return house.rounds(2)
 
 
+@pytest.mark.slow
 def test_four_holds_are_seen_named_and_escaped_within_a_day_with_no_invented_row(house: House) -> None:
     # Two rounds with trading off: four HOLDs, no trade, nothing learned. The doctor says so, and when that changes.
     assert actions(house.rounds(2)) == {("HOLD", "ai_trading_disabled"): 4}

@@ -33,9 +33,12 @@ PRINTED_VERSION = "v20251112_150000"
 FEWEST_BYTES_PER_DECISION, MOST_BYTES_PER_DECISION = 1_100, 2_400
 EMPTY_DATABASE_BYTES = 400_000
 
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("bash") and shutil.which("curl")), reason="bash and curl are what the README's lines are for"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (shutil.which("bash") and shutil.which("curl")), reason="bash and curl are what the README's lines are for"
+    ),
+]
 
 
 def replacement_of(saying: str) -> str:
@@ -109,7 +112,6 @@ def test_powershells_five_calls_are_the_same_as_bashs() -> None:
     assert calls(fenced("powershell")[0]) == calls(fenced("bash")[0])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in manuals.names() if manuals.page(name).marked("run")])
 def test_the_blocks_of_a_manual_run_in_their_order(name: str, service: Service, version_id: str) -> None:
     for block in manuals.page(name).marked("run"):
