@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ai_engine.sequential import ENOUGH, MOST_LOG_WEALTH, phases
 from ai_engine.types import FloatArray, IndexArray, TimeArray
@@ -18,6 +19,7 @@ STAKES = np.array([0.25, 0.5, 1.0])
 SHARES = np.array([0.25, 0.5, 0.25])
 PATIENCE = 300.0
 MOST_PHASES = 100
+RECENT_BETS = 9
 
 
 def bound_of(walk_forward: Mapping[str, Any] | None) -> float | None:
@@ -115,10 +117,12 @@ def doubt(live: Live, *, bound: float, enough: float = ENOUGH, together: int = 1
     windows are waited for; that the running maximum of the average keeps 5 % as well is measured by
     ``benchmarks/skill_lost.py``.
 
-    Rounds of one bet pay the mean of what each would have paid alone. Each of these has an expectation of at most 0 at
-    its own start and therefore at the first one's, so the bet is as fair as they are, provided that how many rounds
-    there are does not depend on what came of them. Their hits divided by their moves would not be fair: which of two
-    overlapping windows was large tells the direction of the other.
+    Rounds of one bet pay the mean of what as many would have paid alone as its like had lately, see
+    ``_expected_rounds``; further ones pay nothing, missing ones 0. So what each adds is fixed at its own start, where
+    its expectation is at most 0, and the bet is as fair as they are. The mean of those that came would not be: a bot
+    that asks again and again while the price goes its way dilutes what it wins and is charged in full for what it
+    loses. Nor would their hits divided by their moves: which of two overlapping windows was large tells the direction
+    of the other.
 
     Examples
     --------
@@ -158,12 +162,22 @@ def _bets(
     payoffs: FloatArray, starts: TimeArray, ends: TimeArray, together: int
 ) -> tuple[FloatArray, TimeArray, TimeArray]:
     """Rounds that begin within one stretch as one: it begins with the first and is settled with the last."""
-    stretches, first, bets = np.unique(starts // together, return_index=True, return_inverse=True)
+    stretches, first, bets, counts = np.unique(
+        starts // together, return_index=True, return_inverse=True, return_counts=True
+    )
     if len(stretches) == len(starts):
         return payoffs, starts, ends
     last = np.full(len(stretches), np.iinfo(np.int64).min)
     np.maximum.at(last, bets, ends)
-    return np.bincount(bets, weights=payoffs) / np.bincount(bets), starts[first], last
+    expected = _expected_rounds(counts)
+    paid = np.where(np.arange(len(starts)) - first[bets] < expected[bets], payoffs, 0.0)
+    return np.bincount(bets, weights=paid) / expected, starts[first], last
+
+
+def _expected_rounds(counts: IndexArray) -> IndexArray:
+    """How many rounds each bet is to have, known before it: the median of the nine before, 1 at the beginning."""
+    before = np.concatenate((np.ones(RECENT_BETS, dtype=np.intp), counts[:-1]))
+    return np.asarray(np.sort(sliding_window_view(before, RECENT_BETS), axis=1)[:, RECENT_BETS // 2], dtype=np.intp)
 
 
 def _wealth(payoffs: FloatArray, ends: TimeArray, phase: IndexArray) -> tuple[TimeArray, FloatArray]:

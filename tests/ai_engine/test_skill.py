@@ -137,6 +137,7 @@ def test_rounds_of_one_stretch_are_one_bet_from_the_first_to_the_last() -> None:
     """Here every move is large, so that the mean over the rounds is that over as many symbols of one round."""
     rng = np.random.default_rng(5)
     hits = (rng.random(120) < 0.4).astype(np.float64)
+    hits[:15] = np.repeat(hits[:15:3], 3)  # how many rounds a stretch has must be seen five times
     times = np.arange(120) // 3 * 10 + np.tile([2, 3, 8], 40)
     one, last = times // 10 * 10 + 2, times // 10 * 10 + 8 + 25
 
@@ -145,6 +146,33 @@ def test_rounds_of_one_stretch_are_one_bet_from_the_first_to_the_last() -> None:
 
     assert apart == at_once
     assert (apart.rounds, apart.phases) == (40, 4)
+
+
+def eager(seed: int, candles: int = 600, steps: int = 10) -> Live:
+    """Of a coin's walk, who says "up" a candle ahead, and says so again and again while it goes up."""
+    path = np.cumsum(np.random.default_rng(seed).normal(size=(candles + 2) * steps))
+    since = np.arange(candles * steps) % steps
+    risen = path[: candles * steps] - path[np.arange(candles * steps) - since]
+    times = np.flatnonzero((since == 0) | (risen > 0.5 * np.sqrt(since)))
+    return Live(times, times + steps, (path[times + steps] > path[times]).astype(np.float64))
+
+
+def test_who_asks_more_often_while_the_price_goes_his_way_is_not_alarmed_about() -> None:
+    """Paid by the mean of the rounds that came, each of these twenty alarms: wins are diluted, losses are not."""
+    assert sum(doubt(eager(seed), bound=0.5, together=10).alarmed_at is not None for seed in range(20)) <= 2
+
+
+def test_how_many_rounds_pay_is_known_before_the_stretch_begins() -> None:
+    counts = [3] * 12 + [8, 1, 3]
+    times = np.concatenate([10 * k + np.arange(count) for k, count in enumerate(counts)])
+    hits = np.ones(len(times))
+    hits[-12:-4] = [1, 1, 1, 0, 0, 0, 0, 0]  # of eight rounds three count
+    hits[-4] = 0.0  # one alone is worth a third
+
+    found = doubt(Live(times, times + 2, hits), bound=0.6, together=10)
+    paid = np.where(np.arange(15) == 13, 0.6 / 3, -0.4)
+
+    assert found.e_value == pytest.approx(doubt(live(0.6 - paid), bound=0.6).e_value)
 
 
 def test_bets_together_change_nothing_where_each_round_is_alone() -> None:
