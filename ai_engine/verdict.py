@@ -83,10 +83,28 @@ def _strong(facts: Facts) -> bool:
 def _too_good(facts: Facts) -> bool:
     """Whether so many directions were right that something must have known them.
 
-    Not where the commoner direction or chance explains as many: a market that rose in 86 of 100 windows makes "always
-    up" right in 86, and nothing has leaked.
+    Whatever else speaks against one night's evidence: a leak that ends before the newest part is one too. Only where
+    the commoner direction explains as many does it depend on that: a market that rose in 86 of 100 windows makes
+    "always up" right in 86, and nothing has leaked.
     """
-    return facts.accuracy is not None and facts.accuracy > LARGEST_ACCURACY and not doubts(facts)
+    if facts.accuracy is None or facts.accuracy <= LARGEST_ACCURACY:
+        return False
+    return not _market_explains(facts, facts.accuracy) or not doubts(facts)
+
+
+def _market_explains(facts: Facts, accuracy: float) -> bool:
+    """Whether the baseline does as well, or so nearly that neither interval tells the two apart."""
+    if facts.baseline_accuracy is None:
+        return False
+    if accuracy <= facts.baseline_accuracy:
+        return True
+    leads = facts.edge_interval is not None and facts.edge_interval[0] > 0
+    return not leads and facts.baseline_accuracy >= _least(facts, accuracy)
+
+
+def _least(facts: Facts, accuracy: float) -> float:
+    """The lower end of Wilson's interval for so many independent outcomes."""
+    return wilson(accuracy * facts.effective_samples, facts.effective_samples).low
 
 
 def missing(facts: Facts) -> list[str]:
@@ -177,8 +195,7 @@ def _more_than_chance(facts: Facts) -> bool:
     """Whether not even the lower end of an interval for so many independent outcomes is a coin's or the baseline's."""
     if facts.accuracy is None or facts.baseline_accuracy is None or doubts(facts) or facts.effective_samples <= 0:
         return False
-    low = wilson(facts.accuracy * facts.effective_samples, facts.effective_samples).low
-    return low > max(COIN, facts.baseline_accuracy)
+    return _least(facts, facts.accuracy) > max(COIN, facts.baseline_accuracy)
 
 
 def _like_a_coin(facts: Facts) -> str:

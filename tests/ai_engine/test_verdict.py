@@ -28,6 +28,8 @@ SHOWN = Facts(
     suspects=(),
 )
 
+NEAR_ALWAYS_UP = {"hits": 191, "baseline_accuracy": 190 / 220, "edge_interval": (-0.01, 0.02)}
+
 
 @pytest.mark.parametrize(
     ("change", "word"),
@@ -44,8 +46,14 @@ SHOWN = Facts(
         ({"newest_accuracy": None}, Verdict.NO_EVIDENCE),
         ({"suspects": ("realized_pnl",)}, Verdict.SUSPECTED_LEAKAGE),
         ({"hits": 177}, Verdict.SUSPECTED_LEAKAGE),
+        ({"hits": 177, "p_value": 0.2}, Verdict.SUSPECTED_LEAKAGE),
+        ({"hits": 177, "newest_accuracy": 0.4}, Verdict.SUSPECTED_LEAKAGE),
+        ({"hits": 177, "baseline_accuracy": 0.7, "p_value": 0.2, "edge_interval": None}, Verdict.SUSPECTED_LEAKAGE),
         ({"hits": 190, "baseline_accuracy": 190 / 220, "p_value": 1.0}, Verdict.NO_EVIDENCE),
-        ({"hits": 191, "baseline_accuracy": 190 / 220, "p_value": 0.2}, Verdict.NO_EVIDENCE),
+        (NEAR_ALWAYS_UP | {"p_value": 0.2}, Verdict.NO_EVIDENCE),
+        (NEAR_ALWAYS_UP | {"p_value": 0.2, "edge_interval": None}, Verdict.NO_EVIDENCE),
+        (NEAR_ALWAYS_UP | {"p_value": 0.2, "edge_interval": (0.001, 0.01)}, Verdict.SUSPECTED_LEAKAGE),
+        (NEAR_ALWAYS_UP, Verdict.SUSPECTED_LEAKAGE),
         ({"hits": 210, "baseline_accuracy": 190 / 220}, Verdict.SUSPECTED_LEAKAGE),
         ({"shifts": 38}, Verdict.INSUFFICIENT_DATA),
         ({"constant": True}, Verdict.DEGENERATE),
