@@ -12,7 +12,7 @@ def recompute(session: Session, version_id: str, cost: float) -> dict[str, Any]:
     """The counters of a version, from its rows alone, in SQL; ``cost`` for rows that keep none."""
     row, counted_by = AITrainingSample, func.coalesce(AITrainingSample.counted_cost, cost)
     learned = session.scalar(select(AIModelVersion.learned_until).where(AIModelVersion.version_id == version_id))
-    held_for = func.coalesce(row.quarantine_reason, "trade_")
+    held_for = func.replace(func.coalesce(row.quarantine_reason, "trade_"), "alike_", "trade_")
     matured = and_(held_for.startswith("trade_"), row.forward_return.is_not(None))
     matured = matured if learned is None else and_(matured, row.timestamp >= learned)
     neutral = and_(matured, func.abs(row.forward_return) <= counted_by)

@@ -70,7 +70,8 @@ QuarantineReason = TypeAliasType(
             " `price_far_from_candles`: the reference price, or the one at the horizon, lies far from the candles known"
             " for its time; `trade_out_of_bounds`, `trade_far_from_candles`: the same of what the trade earned or of"
             " its fills, which says nothing of the forecast: that counts on;"
-            " `alike_returns`: ten or more trades of a symbol left within a minute with the same return, other than 0."
+            " `alike_returns`: ten or more trades of a symbol left within a minute with the same return, other than 0;"
+            " their forecasts count on, too."
         ),
     ],
 )

@@ -17,6 +17,7 @@ from backend.learning.decisions.plausibility import (
     PRICE_FAR_FROM_CANDLES,
     PRICE_RULES,
     TRADE_FAR_FROM_CANDLES,
+    hold_if_alike,
     judge_returns,
     keep_out,
     let_in,
@@ -114,6 +115,7 @@ def judge_prices(
             elif row.quarantine_reason == rule:
                 let_in(row, rule)
                 judge_returns(row)
+                hold_if_alike(session, row)
 
 
 def told_by_others(rows: Iterable[AITrainingSample]) -> list[AITrainingSample]:

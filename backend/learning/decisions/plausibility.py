@@ -24,7 +24,7 @@ TRADE_OUT_OF_BOUNDS = "trade_out_of_bounds"
 TRADE_FAR_FROM_CANDLES = "trade_far_from_candles"
 ALIKE_RETURNS = "alike_returns"
 FORECAST_RULES = (RETURN_OUT_OF_BOUNDS, PRICE_FAR_FROM_CANDLES)
-TRADE_RULES = (TRADE_OUT_OF_BOUNDS, TRADE_FAR_FROM_CANDLES)
+TRADE_RULES = (TRADE_OUT_OF_BOUNDS, TRADE_FAR_FROM_CANDLES, ALIKE_RETURNS)
 PRICE_RULES = (PRICE_FAR_FROM_CANDLES, TRADE_FAR_FROM_CANDLES)
 RULES = (
     RETURN_OUT_OF_BOUNDS,
@@ -65,7 +65,8 @@ def judges_forecast(reason: str | None) -> bool:
     """Whether a row that is held for this reason, or for none, still says whether its forecast was right.
 
     What a bot tells of its trade, and when, depends on how it went: were forecasts left out for it, a bot that tells
-    nonsense of its losses alone would make its version look better, and no bet would be fair.
+    nonsense of its losses alone would make its version look better, and no bet would be fair. A fall that fills the
+    stops of ten positions, each 1 % below its entry, is a burst of alike returns, and of wrong forecasts only.
     """
     return reason is None or reason in TRADE_RULES
 
@@ -103,8 +104,8 @@ def out_of_bounds(name: str, value: float) -> bool:
     return abs(value) > MAX_RETURN or (name == "forward_return" and value < LEAST_FORWARD_RETURN)
 
 
-def find_alike(session: Session, sample: AITrainingSample) -> list[AITrainingSample]:
-    """The row and those closed with it in a burst of alike returns, locked on PostgreSQL; none without a burst.
+def find_alike(session: Session, sample: AITrainingSample, *, lock: bool = True) -> list[AITrainingSample]:
+    """The row and those closed with it in a burst of alike returns, locked on PostgreSQL to be held; empty without one.
 
     A burst is ``ALIKE_AT_LEAST`` trades of one strategy and symbol with the same return, other than 0, whose exits lie
     within a minute. Were there more, each was found with those nearest to it when the last of them arrived: nine on
@@ -112,8 +113,7 @@ def find_alike(session: Session, sample: AITrainingSample) -> list[AITrainingSam
     """
     if not sample.market_return or sample.exit_time is None or sample.label_source != LabelSource.EXECUTED:
         return []
-    before = _nearest(session, sample, sample.exit_time, earlier=True)
-    after = _nearest(session, sample, sample.exit_time, earlier=False)
+    before, after = (_nearest(session, sample, sample.exit_time, earlier=side, lock=lock) for side in (True, False))
     around = [*reversed(before), sample, *after]
     found: dict[int, AITrainingSample] = {}
     for first in range(len(around) - ALIKE_AT_LEAST + 1):
@@ -124,9 +124,20 @@ def find_alike(session: Session, sample: AITrainingSample) -> list[AITrainingSam
 
 
 def hold_alike(sample: AITrainingSample) -> None:
-    """Hold the row as one of a burst. No later price takes that back, so that it replaces a reason that may go."""
-    if ALIKE_RETURNS not in overruled(sample) and sample.quarantine_decision != DROPPED:
-        sample.quarantine_reason, sample.quarantine_decision = ALIKE_RETURNS, None
+    """Hold the row as one of a burst, in the place of a reason about its trade that may go; no later price ends this.
+
+    A reason that takes its forecast out stays: see ``hold_if_alike`` for when that ends.
+    """
+    reason = sample.quarantine_reason
+    if ALIKE_RETURNS in overruled(sample) or sample.quarantine_decision == DROPPED or reason in FORECAST_RULES:
+        return
+    sample.quarantine_reason, sample.quarantine_decision = ALIKE_RETURNS, None
+
+
+def hold_if_alike(session: Session, sample: AITrainingSample) -> None:
+    """Hold a row whose other reason ended if it is one of a burst: what was told of trades does not change."""
+    if sample.quarantine_reason is None and sample in find_alike(session, sample, lock=False):
+        hold_alike(sample)
 
 
 def by_reason(rows: Iterable[Any]) -> dict[str, int]:
@@ -152,7 +163,9 @@ def _left(sample: AITrainingSample) -> datetime:
     return sample.exit_time
 
 
-def _nearest(session: Session, sample: AITrainingSample, left: datetime, *, earlier: bool) -> list[AITrainingSample]:
+def _nearest(
+    session: Session, sample: AITrainingSample, left: datetime, *, earlier: bool, lock: bool
+) -> list[AITrainingSample]:
     """The nearest alike trades on one side in time, nearest first; those of the same moment stand before it."""
     row, value = AITrainingSample, float(sample.market_return or 0.0)
     tolerance = ALIKE_TOLERANCE * abs(value)
@@ -169,4 +182,6 @@ def _nearest(session: Session, sample: AITrainingSample, left: datetime, *, earl
     )
     order = row.exit_time.desc() if earlier else row.exit_time
     nearest = query.order_by(order).limit(ALIKE_AT_LEAST - 1).options(lazyload(row.feature_schema))
-    return list(session.scalars(nearest.with_for_update().execution_options(populate_existing=True)))
+    if lock:
+        nearest = nearest.with_for_update().execution_options(populate_existing=True)
+    return list(session.scalars(nearest))

@@ -26,6 +26,7 @@ from backend.learning.decisions.plausibility import (
     RULES,
     TRADE_FAR_FROM_CANDLES,
     TRADE_OUT_OF_BOUNDS,
+    hold_if_alike,
     out_of_bounds,
     overruled,
     returns_of,
@@ -84,7 +85,7 @@ def rule_on(session: Session, ruling: Ruling, *, now: datetime, cost: float) -> 
     if sample.quarantine_decision != ruling.decision:
         held_for = _held_for(sample)
         with counted(session, [sample], cost):
-            _release(sample, held_for) if ruling.decision == RELEASED else _drop(sample, held_for)
+            _release(session, sample, held_for) if ruling.decision == RELEASED else _drop(sample, held_for)
         audit.append(
             session,
             at=now,
@@ -180,10 +181,11 @@ def _held_for(sample: AITrainingSample) -> str:
     return sample.quarantine_reason or overruled(sample)[-1]
 
 
-def _release(sample: AITrainingSample, held_for: str) -> None:
+def _release(session: Session, sample: AITrainingSample, held_for: str) -> None:
     rules = [rule for rule in overruled(sample) if rule != held_for]
     sample.released_reasons = " ".join([*rules, held_for])
     sample.quarantine_reason, sample.quarantine_decision = None, RELEASED
+    hold_if_alike(session, sample)
 
 
 def _drop(sample: AITrainingSample, held_for: str) -> None:

@@ -20,7 +20,7 @@ from backend.learning.decisions.counters import counted
 from backend.learning.decisions.intervals import hold, learned
 from backend.learning.decisions.known_prices import judge_prices, rows_around, rows_held, told_by_others
 from backend.learning.decisions.labelling import Costs, computed, label_counterfactual
-from backend.learning.decisions.plausibility import PRICE_RULES, judge_returns
+from backend.learning.decisions.plausibility import PRICE_RULES, RETURN_OUT_OF_BOUNDS, hold_if_alike, judge_returns
 from backend.learning.decisions.prices import HorizonPrices, Quote, markets_of
 from backend.learning.decisions.strategies import CLOSED_MARKETS, horizon_of, timeframe_of
 from backend.models import AITrainingSample, Feed, Strategy
@@ -218,6 +218,7 @@ def _settle(session: Session, terms: Settling, rows: Sequence[AITrainingSample],
     prices = HorizonPrices(session, terms.strategy, terms.markets)
     horizons = [row.horizon_at for row in rows]
     prices.load({row.symbol for row in rows}, min(horizons), max(horizons) + terms.timeframe)
+    held = [row for row in rows if row.quarantine_reason == RETURN_OUT_OF_BOUNDS]
     settled = 0
     with counted(session, rows, terms.round_trip), learned(session, terms.strategy, rows):
         for row in rows:
@@ -228,6 +229,8 @@ def _settle(session: Session, terms: Settling, rows: Sequence[AITrainingSample],
                 row.forward_return_source = UNOBSERVABLE
                 row.state = UNOBSERVABLE if row.state == "pending" else row.state
         judge_prices(session, terms.strategy, terms.markets, told_by_others(rows))
+        for row in held:
+            hold_if_alike(session, row)
     return settled
 
 

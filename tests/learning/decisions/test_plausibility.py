@@ -124,11 +124,11 @@ def test_whatever_the_order_of_arrival_those_are_held_that_share_a_minute_with_n
     assert held(bench, [f"d{index}" for index in range(len(seconds))]) == {f"d{index}" for index in oracle(seconds)}
 
 
-def test_counters_lose_all_forecasts_of_the_burst_and_keep_its_money(bench: Any) -> None:
+def test_counters_keep_all_forecasts_of_a_burst_and_its_money(bench: Any) -> None:
     bench.add_version()
     names = [f"d{number}" for number in range(10)]
     for name in names[:9]:
-        bench.forecast(name, 0.01)
+        bench.forecast(name, -0.01)
     bench.forecast("later", -0.01, T0 + timedelta(minutes=60), price=102.0)
     entered = {"side": "BUY", "entry_price": 100.0, "quantity": 1.0, "entry_time": T0}
     for name in names[:9]:
@@ -136,15 +136,16 @@ def test_counters_lose_all_forecasts_of_the_burst_and_keep_its_money(bench: Any)
     before = bench.counters(VERSION)
     assert (before["matured_predictions"], before["total_pnl"]) == (9, pytest.approx(-18.0))
 
-    bench.forecast(names[9], 0.01)
+    bench.forecast(names[9], -0.01)
     bench.tell(names[9], exit_price=98.0, exit_time=LEFT, **entered)
 
     after = bench.counters(VERSION)
-    assert (after["matured_predictions"], after["correct_predictions"]) == (0, 0)
+    assert held(bench, names) == set(names)
+    assert (after["matured_predictions"], after["correct_predictions"]) == (10, 0), "losses are not told away"
     assert (after["total_trades"], after["total_pnl"]) == (10, pytest.approx(-20.0))
 
 
-def test_a_burst_takes_the_place_of_a_reason_that_a_better_price_would_end(bench: Any) -> None:
+def test_a_burst_is_held_once_a_better_price_ended_another_reason(bench: Any) -> None:
     names = [f"d{number}" for number in range(10)]
     for name in names:
         bench.decide(name)
@@ -154,7 +155,16 @@ def test_a_burst_takes_the_place_of_a_reason_that_a_better_price_would_end(bench
     entered = {"side": "BUY", "entry_price": 100.0, "quantity": 1.0, "entry_time": T0}
     for name in names:
         bench.tell(name, exit_price=101.0, exit_time=LEFT, **entered)
+    assert held(bench, names) == set(), "what takes the forecast out as well goes before"
     bench.decide("right", T0 + timedelta(minutes=61), price=101.0)
+
+    assert held(bench, names) == set(names)
+
+
+def test_a_burst_goes_before_what_a_better_price_of_the_trade_would_end(bench: Any) -> None:
+    names = [f"d{number}" for number in range(10)]
+    for name in names:
+        trade(bench, name, exit_price=250.0)
 
     assert held(bench, names) == set(names)
 

@@ -80,6 +80,20 @@ def test_another_rule_may_hold_a_released_row_and_both_are_overruled_one_by_one(
     assert bench.sample().quarantine_reason is None
 
 
+def test_a_released_row_of_a_burst_is_still_one_of_a_burst(bench: Any, held: int) -> None:
+    entered = {"side": "BUY", "entry_price": 100.0, "quantity": 1.0, "entry_time": T0}
+    bench.tell("d1", exit_price=101.0, **entered)
+    for number in range(9):
+        bench.decide(f"more{number}", price=None)
+        bench.tell(f"more{number}", exit_price=101.0, **entered)
+    assert bench.sample().quarantine_reason == BOUNDS
+
+    told = rule(bench, "released", held)
+
+    assert (told["quarantine_reason"], bench.sample().released_reasons) == ("alike_returns", BOUNDS)
+    assert bench.counters(VERSION)["matured_predictions"] == 1, "its forecast counts on"
+
+
 def test_a_dropped_row_stays_out_whatever_becomes_of_its_prices(bench: Any, held: int) -> None:
     rule(bench, "dropped", held)
 
