@@ -233,7 +233,9 @@ def wilson(hits: float, scored: float) -> Interval:
     centre = share + z2 / (2 * scored)
     spread = NORMAL_975 * np.sqrt(share * (1 - share) / scored + z2 / (4 * scored**2))
     scale = 1 + z2 / scored
-    return Interval(float((centre - spread) / scale), float((centre + spread) / scale), "wilson")
+    low = 0.0 if hits <= 0 else float((centre - spread) / scale)  # exactly, not what rounding leaves of it
+    high = 1.0 if hits >= scored else float((centre + spread) / scale)
+    return Interval(low, high, "wilson")
 
 
 def accuracy_interval(panel: Panel, *, cost: float) -> Interval | None:

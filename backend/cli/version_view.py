@@ -163,7 +163,7 @@ def _break_even(report: Mapping[str, Any]) -> str:
 
 def _origin(told: Mapping[str, Any]) -> dict[str, str]:
     report, lineage = told["report"], told["lineage"]
-    sources = ", ".join(f"{count:,} {name}" for name, count in lineage["rows_by_label_source"].items())
+    sources = ", ".join(f"{count:,} {name}" for name, count in report["rows_by_label_source"].items())
     recipe = lineage["recipe"]
     kept_out = ", ".join(f"{count:,} {reason}" for reason, count in report["quarantined"].items())
     constant = report["constant_features"]

@@ -161,6 +161,11 @@ def test_wilsons_interval_is_that_of_scipy(hits: int, scored: int) -> None:
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
+def test_wilsons_interval_ends_exactly_where_a_share_does() -> None:
+    assert [wilson(0, scored).low for scored in (7, 100)] == [0.0, 0.0]
+    assert [wilson(scored, scored).high for scored in (7, 100)] == [1.0, 1.0]
+
+
 def test_wilson_is_only_for_one_symbol_without_overlap() -> None:
     methods = [
         accuracy_interval(noise(1, 200, overlap=overlap, symbols=symbols), cost=COST)
