@@ -28,7 +28,7 @@ def test_nothing_to_roll_back_to_is_said_with_the_command(migrated: Any) -> None
     answer = migrated("rollback")
 
     assert answer.code == 1
-    assert "qt activate VERSION" in answer.err
+    assert "To let no version decide: qt deactivate. To activate one: qt activate VERSION" in answer.err
     assert "/ai/" not in answer.err
 
 

@@ -179,7 +179,8 @@ def _rollback_target(session: Session, name: str, settings: Settings) -> str:
     target = version_before(session, get_strategy(session, name, settings=settings).name)
     if target is None:
         raise ConflictError(
-            f"No other version of {name} was active before. Activate one: POST /ai/activate-model/VERSION.",
+            f"No other version of {name} was active before. To let no version decide: POST /ai/deactivate."
+            " To activate one: POST /ai/activate-model/VERSION.",
             reason="nothing_to_roll_back",
         )
     return target

@@ -25,7 +25,8 @@ class UnusableArtifactError(ConflictError):
 
 def _missing(name: str) -> UnusableArtifactError:
     return UnusableArtifactError(
-        f"The file {name} is missing or cannot be read. Restore it, activate another version, or retrain.",
+        f"The file {name} is missing or cannot be read. Make it again with qt rebuild, fetch it from a"
+        " backup, or activate another version.",
         reason="artifact_missing",
         file=name,
     )
@@ -33,7 +34,8 @@ def _missing(name: str) -> UnusableArtifactError:
 
 def _corrupt(name: str, why: str) -> UnusableArtifactError:
     return UnusableArtifactError(
-        f"The file {name} differs from what was published ({why}). Activate another version, or retrain.",
+        f"The file {name} differs from what was published ({why}). Make it again with"
+        " qt rebuild, fetch it from a backup, or activate another version.",
         reason="artifact_corrupt",
         file=name,
     )

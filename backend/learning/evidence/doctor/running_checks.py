@@ -62,6 +62,9 @@ def retraining_failed(facts: Facts) -> Finding | None:
 def _remedy_for_failure(facts: Facts, run_id: str, reason: str | None) -> str:
     if reason in ("too_few_valid_samples", "degenerate_data"):
         return f"Read which rows were refused, and why: GET /ai/retraining-runs/{run_id}."
+    if reason == "lost":
+        again = qt(facts, "retrain")
+        return f"Nothing is to be mended: the service stopped in the middle of it. Run it again: {again}."
     return f"Mend what GET /ai/retraining-runs/{run_id} names under detail, and run it again: {qt(facts, 'retrain')}."
 
 
