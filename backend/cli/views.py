@@ -142,7 +142,9 @@ def _outcome(run: Mapping[str, Any]) -> str:
     if reason == "no_new_samples" and version:
         return f"{reason}: data of {version} unchanged"
     if reason == "insufficient_samples" and "required" in result:
-        return f"{reason}: {result.get('samples_count')} of {result['required']}"
+        lost = result.get("outcomes_unobservable")
+        without = f", {lost:,} without a price at the horizon: qt doctor" if lost else ""
+        return f"{reason}: {result.get('samples_count')} of {result['required']}{without}"
     return str(reason or version or "-")
 
 

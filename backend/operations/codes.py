@@ -20,6 +20,7 @@ class Code(StrEnum):
     THRESHOLD_UNREACHABLE = "threshold_unreachable"
     COSTS_EXCEED_MOVES = "costs_exceed_moves"
     NO_CLOSED_OUTCOMES = "no_closed_outcomes"
+    OUTCOMES_UNOBSERVABLE = "outcomes_unobservable"
     ZERO_LABEL_VARIANCE = "zero_label_variance"
     CONSTANT_FEATURES = "constant_features"
     RETRAINING_OVERDUE = "retraining_overdue"
@@ -85,6 +86,11 @@ CATALOGUE_OF_CODES: dict[Code, Entry] = {
     Code.NO_CLOSED_OUTCOMES: Entry(
         "Decisions exist, but the outcome of none of them is known.",
         "Wait until the horizon of the oldest has passed; a bot posts outcomes, candles or later prices.",
+        Severity.WARNING,
+    ),
+    Code.OUTCOMES_UNOBSERVABLE: Entry(
+        "Of some symbol most decisions never get an outcome: no price is known at their horizon.",
+        "Take a horizon that ends while the market trades; a bot sends a price one horizon after each decision.",
         Severity.WARNING,
     ),
     Code.ZERO_LABEL_VARIANCE: Entry(

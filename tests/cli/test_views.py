@@ -117,6 +117,7 @@ def run(**changes: Any) -> dict[str, Any]:
 
 
 def test_runs_say_what_came_of_each(capsys: pytest.CaptureFixture[str]) -> None:
+    few = {"reason": "insufficient_samples", "samples_count": 8, "required": 100}
     _show_runs(
         {
             "runs": [
@@ -125,6 +126,8 @@ def test_runs_say_what_came_of_each(capsys: pytest.CaptureFixture[str]) -> None:
                 run(state="skipped", result={"reason": "no_new_samples", "version_id": "v1"}),
                 run(state="running", stage="walk_forward", progress=0.4, finished_at=None, result=None),
                 run(state="missed", started_at=None, finished_at=None, result=None),
+                run(state="skipped", result=few | {"outcomes_unobservable": 1_120}),
+                run(state="skipped", result=few | {"outcomes_unobservable": 0}),
             ]
         }
     )
@@ -137,6 +140,8 @@ def test_runs_say_what_came_of_each(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no_new_samples: data of v1 unchanged" in lines[3]
     assert "walk forward, 40%" in lines[4]
     assert lines[5].startswith("-")
+    assert "insufficient_samples: 8 of 100, 1,120 without a price at the horizon: qt doctor" in lines[6]
+    assert "insufficient_samples: 8 of 100 " in lines[7]
 
 
 MODEL = {
@@ -235,6 +240,7 @@ def test_a_sentence_is_one_line_in_a_pipe(capsys: pytest.CaptureFixture[str]) ->
 
 
 REPORT: dict[str, Any] = {
+    "rows_by_label_source": {"executed": 500},
     "sentence": "It cannot tell.", "recommendation_reasons": ["no evidence"], "validation_accuracy": 0.55,
     "validation_accuracy_ci95": [0.49, 0.61], "baseline_accuracy": 0.5, "baseline_name": "always_up",
     "break_even_accuracy": None, "costs_exceed_moves": True, "min_detectable_accuracy": 0.6, "effective_samples": 93,
@@ -282,7 +288,7 @@ DETAIL: dict[str, Any] = {
     "activations": [], "history": [],
     "live": {"total_predictions": 0}, "shadow": FARED | COUNTS | {"forecasts": 0},
     "lineage": {
-        "rows_by_label_source": {"executed": 500}, "recipe": {"name": "small", "version": "x", "trees": 9, "depth": 2},
+        "rows_by_label_source": {"executed": 501}, "recipe": {"name": "small", "version": "x", "trees": 9, "depth": 2},
         "libraries": {"numpy": "2"}, "feature_names": ["rsi"], "artifact_bytes": 1_000, "sha256": "a" * 64,
     },
 }  # fmt: skip
@@ -304,6 +310,7 @@ def test_a_version_is_told_with_what_each_number_means(capsys: pytest.CaptureFix
         "what 'always up' scores on the same rows",
         "31.0 %",
         "about 93 independent outcomes",
+        "500 (500 executed), fitted on",
         "54.1 %",
         "1.23e+30",
         "v20260301_030000",

@@ -90,6 +90,10 @@ class SelfAuditSkipped(Answer):
     samples_count: int = Field(description="Known outcomes in the window.")
     required: int | None = Field(None, description="How many are wanted.")
     outcomes_pending: int | None = Field(None, description="Decisions in the window without a known outcome.")
+    outcomes_unobservable: int | None = Field(
+        None,
+        description="Those that will never have one: no price came near the horizon. `GET /ai/doctor` names symbols.",
+    )
 
 
 class SelfAuditError(Answer):

@@ -145,6 +145,10 @@ class RetrainSkipped(Answer):
     samples_count: int | None = Field(None, description="Known outcomes in the window.")
     required: int | None = Field(None, description="How many are wanted.")
     outcomes_pending: int | None = Field(None, description="Decisions in the window without a known outcome.")
+    outcomes_unobservable: int | None = Field(
+        None,
+        description="Those that will never have one: no price came near the horizon. `GET /ai/doctor` names symbols.",
+    )
     version_id: str | None = Field(None, description="The version trained on the same data.")
 
 
@@ -160,6 +164,10 @@ class RetrainError(Answer):
     valid_samples: int | None = Field(None, description="Rows that can be used; 10 are needed.")
     rejected: dict[str, int] | None = Field(None, description="Rows that cannot, by reason.")
     outcomes_pending: int | None = Field(None, description="Decisions in the window without a known outcome.")
+    outcomes_unobservable: int | None = Field(
+        None,
+        description="Those that will never have one: no price came near the horizon. `GET /ai/doctor` names symbols.",
+    )
     detail: str | None = Field(None, description="What happened.")
 
 

@@ -26,6 +26,7 @@ class TrainingRead:
 
     ``samples_count``: rows of the window with a known outcome, quarantined ones and those of another schema
     included; ``since`` and ``until`` bound the window by decision time, None where nothing is known yet.
+    ``outcomes_unobservable``: rows of it that will have none, because no price came near their horizon.
     ``ids`` are the rows' own, ``recorded_until`` is when the newest of their outcomes was recorded.
     """
 
@@ -34,6 +35,7 @@ class TrainingRead:
     recorded_until: datetime | None
     samples_count: int
     outcomes_pending: int
+    outcomes_unobservable: int
     quarantined: dict[str, int]
     other_schema: int
     since: datetime | None
@@ -53,7 +55,8 @@ def read_training_rows(
     until = session.scalar(newest) if believed is None else believed
     since = None if until is None else until - timedelta(days=window_days)
     within = own if since is None else [*own, row.timestamp >= since]
-    pending = select(func.count()).where(*within, row.state.in_(("pending", "open")))
+    by_state = select(row.state, func.count()).where(*within).group_by(row.state)
+    states = dict(session.execute(by_state).all())
     names = _names(session, strategy.feature_schema_id)
     found = _known(session, within) if until is not None else []
     usable = [one for one in found if one.quarantine_reason is None]
@@ -64,7 +67,8 @@ def read_training_rows(
         ids=tuple(one.id for one in held),
         recorded_until=max((one.outcome_recorded_at for one in held if one.outcome_recorded_at), default=None),
         samples_count=len(found),
-        outcomes_pending=session.scalar(pending) or 0,
+        outcomes_pending=states.get("pending", 0) + states.get("open", 0),
+        outcomes_unobservable=states.get("unobservable", 0),
         quarantined=by_reason(found),
         other_schema=len(usable) - len(held),
         since=since,

@@ -116,6 +116,7 @@ def _refusal(session: Session, settings: Settings, options: AuditOptions, readin
             "samples_count": count,
             "required": required,
             "outcomes_pending": reading.rows.outcomes_pending,
+            "outcomes_unobservable": reading.rows.outcomes_unobservable,
         }
     before = newest_run(session, options["strategy"], state="success") if options.get("slot") is not None else None
     told = before.result or {} if before is not None else {}

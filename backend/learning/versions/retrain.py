@@ -178,6 +178,7 @@ def _too_few(settings: Settings, options: RetrainOptions, reading: _Reading) -> 
             "samples_count": count,
             "required": required,
             "outcomes_pending": reading.rows.outcomes_pending,
+            "outcomes_unobservable": reading.rows.outcomes_unobservable,
         }
     wanted = required_new(settings, count)
     if options.get("slot") is not None and reading.new_outcomes < wanted:
@@ -211,6 +212,7 @@ def _refused(refused: Refused, reading: _Reading) -> dict[str, Any]:
         **detail,
         "rejected": _kept_out(reading.rows, detail.get("rejected", {})),
         "outcomes_pending": reading.rows.outcomes_pending,
+        "outcomes_unobservable": reading.rows.outcomes_unobservable,
     }
 
 

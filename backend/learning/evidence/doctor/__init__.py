@@ -31,6 +31,7 @@ CATALOGUE: dict[Code, Callable[[Facts], Finding | None]] = {
     Code.ONLY_HOLD: learning_checks.only_hold,
     Code.THRESHOLD_UNREACHABLE: learning_checks.threshold_unreachable,
     Code.NO_CLOSED_OUTCOMES: learning_checks.no_closed_outcomes,
+    Code.OUTCOMES_UNOBSERVABLE: learning_checks.outcomes_unobservable,
     Code.ZERO_LABEL_VARIANCE: learning_checks.zero_label_variance,
     Code.COSTS_EXCEED_MOVES: learning_checks.costs_exceed_moves,
     Code.CONSTANT_FEATURES: learning_checks.constant_features,

@@ -19,6 +19,7 @@ from backend.learning.evidence.doctor.readings import (
     read_live,
     read_outcomes,
     read_skill,
+    read_without_price,
 )
 from backend.learning.evidence.status import active_model, market_state
 from backend.learning.versions.serving import Serving
@@ -45,7 +46,8 @@ class Facts:
 
     ``damaged`` says what is wrong with the files of the active version and of the one a rollback would go to,
     ``alarms`` what the open alarms of the strategy say, by code, ``quarantined`` how many rows wait for somebody to
-    look, by reason, ``skill`` the figures where an alarm says that it is lost, and ``unwritable`` why nothing can be
+    look, by reason, ``without_price`` how many decisions found no price at their horizon, of how many, by symbol,
+    ``skill`` the figures where an alarm says that it is lost, and ``unwritable`` why nothing can be
     stored.
     """
 
@@ -65,6 +67,7 @@ class Facts:
     market: dict[str, Any]
     alarms: dict[str, tuple[str, ...]]
     quarantined: dict[str, int]
+    without_price: dict[str, tuple[int, int]]
     skill: dict[str, Any] | None = None
     unwritable: str | None = None
 
@@ -97,4 +100,5 @@ def read_facts(
         alarms=(alarms := read_alarms(session, strategy)),
         skill=read_skill(session, strategy, settings) if Code.SKILL_LOST in alarms else None,
         quarantined=count_held(session, strategy),
+        without_price=read_without_price(session, strategy, settings.ai_retrain_window_days),
     )

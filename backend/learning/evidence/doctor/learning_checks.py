@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
+from ai_engine.candles import timeframe_ms
 from ai_engine.policy import COLD_START_NO_TREND
 from backend.clock import iso
+from backend.learning.decisions.strategies import EXTERNAL
 from backend.learning.evidence.doctor.facts import Facts
 from backend.learning.evidence.doctor.finding import Finding
 from backend.learning.evidence.doctor.remedies import (
@@ -25,6 +27,8 @@ USUAL_WAIT_FOR_A_TREND = 300
 ENOUGH_FORECASTS = 20
 ENOUGH_MOVES = 30
 ENOUGH_LABELS = 10
+ENOUGH_LOST = 20
+DAY_MS = 86_400_000
 ENOUGH_FEATURE_ROWS = 50
 LONGEST_HORIZON = 10_000
 SETTLING_GRACE = timedelta(minutes=10)
@@ -157,8 +161,8 @@ def _longer_horizon(facts: Facts, typical: float) -> str:
 
 
 def no_closed_outcomes(facts: Facts) -> Finding | None:
-    """Decisions exist, and none of their outcomes is known."""
-    if not facts.decisions.total or facts.decisions.own_outcomes_known:
+    """Decisions exist, and none of their outcomes is known, which is not told better by the symbols without prices."""
+    if not facts.decisions.total or facts.decisions.own_outcomes_known or _mostly_lost(facts):
         return None
     late = _horizon_passed(facts)
     horizon = facts.decisions.oldest_horizon_at
@@ -185,6 +189,56 @@ def _remedy_for_late(facts: Facts) -> str:
         return f"See whether the market that prices them still runs: {qt(facts, 'status')}."
     decision = facts.decisions.oldest_pending or "{decision_id}"
     return f"Report how the first one ended: POST /ai/decisions/{decision}/outcome?strategy={facts.strategy}."
+
+
+def outcomes_unobservable(facts: Facts) -> Finding | None:
+    """Of some symbol most horizons end where there is no price, as when each of them ends in a closed market."""
+    found = _mostly_lost(facts)
+    if not found:
+        return None
+    terms = facts.terms
+    counts = "; ".join(f"{symbol}: {lost} of {passed}" for symbol, (lost, passed) in found.items())
+    why = (
+        "Nobody sent a price then"
+        if terms.market == EXTERNAL
+        else "The market has no candle there: it was closed, or candles are missing"
+    )
+    return Finding(
+        Code.OUTCOMES_UNOBSERVABLE,
+        Severity.WARNING,
+        f"Decisions of the training window that have no price at their horizon, {terms.horizon_candles} candles of"
+        f" {terms.timeframe} later or at most one candle after that: {counts}. {why}, so they teach"
+        " nothing.",
+        {
+            "symbols": {symbol: {"without_price": lost, "passed": passed} for symbol, (lost, passed) in found.items()},
+            "timeframe": terms.timeframe,
+            "horizon_candles": terms.horizon_candles,
+        },
+        _remedy_for_lost(facts, next(iter(found))),
+    )
+
+
+def _mostly_lost(facts: Facts) -> dict[str, tuple[int, int]]:
+    """The symbols at least half of whose horizons ended without a price."""
+    counts = facts.without_price.items()
+    return {symbol: (lost, passed) for symbol, (lost, passed) in counts if lost >= max(ENOUGH_LOST, passed / 2)}
+
+
+def _remedy_for_lost(facts: Facts, symbol: str) -> str:
+    terms = facts.terms
+    step = timeframe_ms(terms.timeframe)
+    if terms.market == EXTERNAL:
+        return (
+            f"Send a decision of {symbol} with its price, HOLD will do, {terms.horizon_candles * step // 60_000}"
+            f" minutes after each, or its candles: POST /ai/decisions?strategy={facts.strategy}."
+        )
+    if step >= DAY_MS or terms.horizon_candles * step % DAY_MS == 0:
+        return "Begin a strategy on longer candles, of which fewer are missing: QT_TIMEFRAME and another QT_STRATEGY."
+    whole_day = DAY_MS // step
+    return (
+        f"Begin a strategy that looks a whole day ahead, when the market trades again: QT_HORIZON_CANDLES={whole_day}"
+        f" with QT_STRATEGY={facts.strategy[:50]}-{whole_day}; where single candles are missing, a longer QT_TIMEFRAME."
+    )
 
 
 def zero_label_variance(facts: Facts) -> Finding | None:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from ai_engine.features.catalogue import SCHEMA_HASH
+from backend.learning.decisions.settle import UNOBSERVABLE
 from backend.learning.decisions.strategies import horizon_of
 from backend.learning.evidence.skill import skill_of
 from backend.learning.versions.activation import version_before
@@ -109,6 +110,20 @@ def read_outcomes(session: Session, strategy: str, known_count: int) -> Outcomes
         feature_rows=len(same_schema),
         constant_features=_constant(same_schema),
     )
+
+
+def read_without_price(session: Session, strategy: str, window_days: int) -> dict[str, tuple[int, int]]:
+    """By symbol: decisions that found no price at their horizon, and all whose horizon has passed."""
+    decided = (Sample.strategy == strategy, Sample.origin == "decision")
+    newest = session.scalar(select(func.max(Sample.timestamp)).where(*decided))
+    if newest is None:
+        return {}
+    lost = Sample.forward_return_source == UNOBSERVABLE
+    passed = lost | Sample.forward_return.is_not(None)
+    counts = select(Sample.symbol, func.count().filter(lost), func.count().filter(passed))
+    within = counts.where(*decided, Sample.timestamp >= newest - timedelta(days=window_days))
+    found = session.execute(within.group_by(Sample.symbol).order_by(Sample.symbol)).all()
+    return {symbol: (without, of) for symbol, without, of in found if without}
 
 
 def _constant(rows: Sequence[AITrainingSample]) -> tuple[str, ...]:

@@ -53,6 +53,20 @@ def test_moves_are_forward_returns_or_what_the_trade_saw_and_never_invented(reco
     assert facts_of(records).outcomes.moves == (0.01, 0.02)
 
 
+def test_symbols_whose_horizons_found_no_price_are_counted_within_the_training_window(records: Records) -> None:
+    records.begin()
+    lost = {"state": "unobservable", "forward_return_source": "unobservable"}
+    for symbol in ("EURUSD", "EURUSD", "GBPUSD"):
+        records.sample(symbol=symbol, **lost)
+    records.known(0.01, symbol="EURUSD")
+    records.known(0.01, symbol="BTCUSDC")
+    records.sample(symbol="EURUSD")
+    records.sample(symbol="EURUSD", timestamp=NOW - timedelta(days=40), **lost)
+    records.sample(symbol="EURUSD", origin="historical", **lost)
+
+    assert facts_of(records).without_price == {"EURUSD": (2, 3), "GBPUSD": (1, 1)}
+
+
 def test_a_feature_that_never_moved_is_named(records: Records) -> None:
     records.begin()
     for _ in range(50):

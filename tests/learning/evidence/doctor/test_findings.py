@@ -58,6 +58,7 @@ def facts(settings: Settings) -> Facts:
         },
         alarms={},
         quarantined={},
+        without_price={},
     )  # fmt: skip
 
 
@@ -95,6 +96,7 @@ PROVOKED: list[tuple[Code, dict[str, Any]]] = [
     (Code.THRESHOLD_UNREACHABLE, {"decisions__recent_confidences": (0.5,) * 20}),
     (Code.COSTS_EXCEED_MOVES, {"outcomes__moves": (0.0023,) * 50 + (-0.0022,) * 50}),
     (Code.NO_CLOSED_OUTCOMES, {"decisions__own_outcomes_known": 0}),
+    (Code.OUTCOMES_UNOBSERVABLE, {"without_price": {"EURUSD": (20, 40)}}),
     (Code.ZERO_LABEL_VARIANCE, {"outcomes__moves": (0.01,) * 10}),
     (Code.CONSTANT_FEATURES, {"outcomes__constant_features": ("rsi",)}),
     (Code.SAMPLES_QUARANTINED, {"quarantined__alike_returns": 1}),
@@ -128,6 +130,8 @@ NOT_YET: list[tuple[Code, dict[str, Any]]] = [
     (Code.COSTS_EXCEED_MOVES, {"outcomes__moves": (0.001,) * 29}),
     (Code.COSTS_EXCEED_MOVES, {"outcomes__moves": (0.001,) * 49 + (0.003,) * 51}),
     (Code.NO_CLOSED_OUTCOMES, {"decisions__total": 0, "decisions__own_outcomes_known": 0}),
+    (Code.OUTCOMES_UNOBSERVABLE, {"without_price": {"EURUSD": (19, 19)}}),
+    (Code.OUTCOMES_UNOBSERVABLE, {"without_price": {"EURUSD": (20, 41)}}),
     (Code.ZERO_LABEL_VARIANCE, {"outcomes__moves": (0.01,) * 9}),
     (Code.ZERO_LABEL_VARIANCE, {"outcomes__moves": (0.01,) * 9 + (0.02,)}),
     (Code.CONSTANT_FEATURES, {"outcomes__constant_features": ("rsi",), "outcomes__feature_rows": 49}),
@@ -185,6 +189,45 @@ def test_just_before_it_is_true_nothing_is_said(facts: Facts, code: Code, change
 
 def test_every_code_of_the_catalogue_is_provoked_and_explained() -> None:
     assert {code for code, _ in PROVOKED} == set(CATALOGUE) == set(Code) == set(CATALOGUE_OF_CODES)
+
+
+@pytest.mark.parametrize(
+    ("market", "timeframe", "horizon", "said"),
+    [
+        ("replay", "1h", 12, "QT_HORIZON_CANDLES=24 with QT_STRATEGY=default-24"),
+        ("replay", "1h", 24, "on longer candles"),
+        ("replay", "1d", 12, "on longer candles"),
+        ("external", "1h", 12, "Send a decision of EURUSD with its price, HOLD will do, 720 minutes after each"),
+    ],
+)
+def test_where_no_price_comes_at_the_horizon_the_remedy_fits_who_should_tell_it(
+    facts: Facts, market: str, timeframe: str, horizon: int, said: str
+) -> None:
+    lost = {"BTCUSD": (3, 40), "EURUSD": (30, 40)}
+    finding = found(
+        changed(facts, without_price=lost, terms=Terms(market, timeframe, horizon)), Code.OUTCOMES_UNOBSERVABLE
+    )
+
+    assert finding is not None
+    assert said in finding.remedy
+    assert "EURUSD: 30 of 40" in finding.explanation
+    assert finding.evidence["symbols"] == {"EURUSD": {"without_price": 30, "passed": 40}}
+
+
+def test_that_no_outcome_is_known_is_not_told_twice(facts: Facts) -> None:
+    nothing = changed(facts, decisions__own_outcomes_known=0, without_price={"EURUSD": (20, 20)})
+
+    assert found(nothing, Code.NO_CLOSED_OUTCOMES) is None
+    assert found(nothing, Code.OUTCOMES_UNOBSERVABLE) is not None
+
+
+def test_a_training_that_a_stop_cut_off_has_nothing_to_mend(facts: Facts) -> None:
+    finding = found(changed(facts, last_run=failed("lost")), Code.RETRAINING_FAILED)
+
+    assert finding is not None
+    assert (
+        finding.remedy == "Nothing is to be mended: the service stopped in the middle of it. Run it again: qt retrain."
+    )
 
 
 def test_the_four_holds_of_the_user_document_are_explained_by_their_reason(facts: Facts) -> None:

@@ -170,6 +170,30 @@ def test_decisions_of_a_bot_that_never_comes_back(clinic: Clinic, bench: Bench) 
     assert "POST /ai/decisions/d0/outcome?strategy=default" in found["remedy"]
 
 
+@provokes(Code.OUTCOMES_UNOBSERVABLE)
+def test_a_market_that_is_closed_whenever_a_horizon_ends(clinic: Clinic, bench: Bench) -> None:
+    """Five candles a day, and a horizon of an hour: each window ends after the market has shut."""
+    for number in range(20):
+        day, candle = divmod(number, 5)
+        bench.decide(f"d{number}", T0 - timedelta(days=day) + timedelta(minutes=5 * candle), symbol="EURUSD")
+
+    def settle(session: Any) -> int:
+        strategy = find_strategy(session, "default")
+        return settle_due(session, strategy, market_time=clinic.now, costs=clinic.settings, markets=())  # type: ignore[arg-type]
+
+    assert clinic.database.write(settle) == 0
+    found = clinic.findings()["outcomes_unobservable"]
+    answer = clinic.retrain()
+
+    assert found["evidence"]["symbols"] == {"EURUSD": {"without_price": 20, "passed": 20}}
+    assert "60 minutes after each" in found["remedy"]
+    assert (answer["reason"], answer["outcomes_pending"], answer["outcomes_unobservable"]) == (
+        "insufficient_samples",
+        0,
+        20,
+    )
+
+
 @provokes(Code.ZERO_LABEL_VARIANCE)
 def test_a_bot_that_sends_its_entry_price_as_its_exit_price(clinic: Clinic) -> None:
     clinic.trade(exit_price=lambda _: 100.0)
