@@ -69,8 +69,9 @@ def _decisions(figures: Figures) -> Table:
 def _sources(figures: Figures) -> str:
     decisions = figures.decisions
     sources = ", ".join(f"{count} {source}" for source, count in decisions.by_label_source.items()) or "none"
+    why = " (no candle within one of their horizon: a closed market or missing candles)" * bool(decisions.unobservable)
     return (
-        f"Outcomes: {sources}; {decisions.pending} pending, {decisions.unobservable} unobservable."
+        f"Outcomes: {sources}; {decisions.pending} pending, {decisions.unobservable} unobservable{why}."
         f" Decided by the cold-start rule: {decisions.cold_start}; explored: {decisions.explored}.\n"
     )
 

@@ -47,6 +47,8 @@ def test_it_says_what_came_of_it_and_a_second_run_adds_nothing(qt: Any, candles:
     assert (shown.code, shown.err) == (0, "")
     assert "AAAUSDT-5m.csv: 599 rows; left out: 1 repeated time; 1 gaps, 2 candles missing" in shown.out
     assert "has taken every round of these files before" in shown.out
+    assert first["decisions"]["unobservable"] == 1
+    assert "1 unobservable (no candle within one of their horizon: a closed market" in " ".join(shown.out.split())
     for words in ("Decisions and outcomes", "Trades (paper", "Symbols", "Versions", "verdict", "cold-start rule"):
         assert words in shown.out
     for action, count in first["decisions"]["by_action"].items():

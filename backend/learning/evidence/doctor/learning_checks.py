@@ -206,9 +206,9 @@ def outcomes_unobservable(facts: Facts) -> Finding | None:
     return Finding(
         Code.OUTCOMES_UNOBSERVABLE,
         Severity.WARNING,
-        f"Decisions of the training window that have no price at their horizon, {terms.horizon_candles} candles of"
-        f" {terms.timeframe} later or at most one candle after that: {counts}. {why}, so they teach"
-        " nothing.",
+        f"Decisions of the newest {facts.settings.ai_retrain_window_days} days that have no price at their horizon,"
+        f" {terms.horizon_candles} candles of {terms.timeframe} later or at most one candle after that: {counts}."
+        f" {why}, so they teach nothing.",
         {
             "symbols": {symbol: {"without_price": lost, "passed": passed} for symbol, (lost, passed) in found.items()},
             "timeframe": terms.timeframe,
