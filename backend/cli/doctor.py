@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from backend.cli.assembly import Assembly, assembled
 from backend.cli.output import JsonOption, StrategyOption, answer, console
+from backend.cli.words import in_terminal_words
 from backend.crontab import parse_schedule
 from backend.learning.decisions.strategies import get_strategy
 from backend.learning.evidence.doctor import diagnose, read_facts, unwritable
@@ -54,7 +55,10 @@ def _show(told: Mapping[str, Any]) -> None:
         severity = finding["severity"]
         heading = Text.assemble((f"{severity.upper()} ", STYLES[severity]), (finding["code"], "bold"))
         screen.print(heading, soft_wrap=True)
-        for line in (Text(finding["explanation"]), Text.assemble(("What to do: ", "bold"), finding["remedy"])):
+        for line in (
+            Text(finding["explanation"]),
+            Text.assemble(("What to do: ", "bold"), in_terminal_words(finding["remedy"])),
+        ):
             screen.print(Padding(line, (0, 0, 0, 2), expand=False))
     screen.print(_summary(told), soft_wrap=True)
 

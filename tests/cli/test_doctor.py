@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from backend.cli.doctor import _show
 from tests.cli.test_samples import ROW, write
 from tests.trading.desk import random_bars, write_file
 
@@ -69,3 +70,12 @@ def test_the_answer_as_json_is_that_of_the_interface(stuck: Any) -> None:
 
 def test_colours_are_for_terminals_only(stuck: Any) -> None:
     assert "\x1b[" not in stuck("doctor").out
+
+
+def test_a_remedy_that_names_a_call_is_said_with_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    remedy = "Read which rows were refused, and why: GET /ai/retraining-runs/run-1a2b."
+    finding = {"code": "retraining_failed", "severity": "error", "explanation": "It ended.", "remedy": remedy}
+
+    _show({"strategy": "bot", "healthy": False, "findings": [finding]})
+
+    assert "What to do: Read which rows were refused, and why: qt runs --json." in capsys.readouterr().out
