@@ -66,7 +66,7 @@ def judge(panel: Panel, *, cost: float) -> Directions:
     found = metrics.directional_accuracy(panel.scores, panel.y, cost=cost)
     interval = inference.accuracy_interval(panel, cost=cost)
     baseline_name, baseline = baselines.better_constant(panel.y, cost=cost)
-    effective = metrics.effective_samples(panel, np.abs(panel.y) > cost)
+    effective = int(metrics.effective_samples(panel, np.abs(panel.y) > cost))
     break_even = metrics.break_even_accuracy(panel.y, cost=cost)
     return Directions(
         matured=len(panel),
@@ -79,7 +79,7 @@ def judge(panel: Panel, *, cost: float) -> Directions:
         baseline_accuracy=baseline,
         baseline_name=baseline_name,
         edge=None if found.value is None or baseline is None else found.value - baseline,
-        effective_samples=int(effective),
+        effective_samples=effective,
         min_detectable_accuracy=metrics.min_detectable_accuracy(effective),
         break_even_accuracy=break_even,
         costs_exceed_moves=break_even is None if len(panel) else None,

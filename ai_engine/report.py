@@ -133,7 +133,7 @@ def _worth(judged: Judged, facts: verdict.Facts) -> dict[str, Any]:
     break_even = metrics.break_even_accuracy(judged.dataset.y, cost=judged.cost)
     return {
         "neutral_samples": int((np.abs(part.y) <= judged.cost).sum()),
-        "min_detectable_accuracy": metrics.min_detectable_accuracy(facts.effective_samples),
+        "min_detectable_accuracy": metrics.min_detectable_accuracy(int(facts.effective_samples)),
         "break_even_accuracy": break_even,
         "costs_exceed_moves": break_even is None,
         "net_return_after_costs": net_return,

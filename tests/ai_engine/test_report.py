@@ -9,6 +9,7 @@ import pytest
 
 from ai_engine.dataset import Rows
 from ai_engine.features.catalogue import schema_hash
+from ai_engine.metrics import min_detectable_accuracy
 from ai_engine.pipeline import Trained, TrainingContext, train
 
 Draw = Callable[..., Rows]
@@ -106,6 +107,12 @@ def test_the_report_is_strict_json(draw_rows: Draw, world: Draw, count: int) -> 
     small = report_of(draw_rows(world(rows=count, horizon=30)))
 
     assert json.loads(json.dumps(small, allow_nan=False)) == small
+
+
+def test_what_can_be_detected_follows_from_the_effective_samples_that_are_told(draw_rows: Draw, world: Draw) -> None:
+    told = report_of(draw_rows(world(rows=400, oracle=0.7, horizon=7)))
+
+    assert told["min_detectable_accuracy"] == min_detectable_accuracy(told["effective_samples"])
 
 
 def test_every_usable_row_is_in_one_part(report: dict) -> None:
