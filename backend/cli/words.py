@@ -13,13 +13,14 @@ WORDS = tuple(
         (r"GET /ai/models/(\w+)", r"qt model \1"),
         (r"GET /ai/(status|models|doctor)\b", r"qt \1"),
         (r"GET /ai/training-samples\b", "qt samples --json"),
-        (r"\?strategy=", "--strategy "),
+        (r"\b(qt [\w -]+)\?strategy=", r"\1 --strategy "),
+        (r"(?<![\w/])\?strategy=", "--strategy "),
     )
 )
 
 
 def in_terminal_words(sentence: str) -> str:
-    """The sentence with commands in the place of calls.
+    """The sentence with commands in the place of calls; one that no command makes, as a bot's, stays a call.
 
     >>> in_terminal_words("Activate one: POST /ai/activate-model/VERSION. Name another one with ?strategy=.")
     'Activate one: qt activate VERSION. Name another one with --strategy.'

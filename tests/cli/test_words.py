@@ -17,6 +17,8 @@ from backend.cli.words import in_terminal_words
         ("GET /ai/retraining-runs lists them.", "qt runs lists them."),
         ("Nothing is trained yet: POST /ai/retrain.", "yet: qt retrain."),
         ("POST /ai/activate-model/v20260302_030000, or", "qt activate v20260302_030000, or"),
+        ("Again: POST /ai/retrain?strategy=bot.", "qt retrain --strategy bot."),
+        ("Send one: POST /ai/decisions?strategy=bot.", "Send one: POST /ai/decisions?strategy=bot."),
         ("Post it with POST /ai/decisions first.", "Post it with POST /ai/decisions first."),
     ],
 )

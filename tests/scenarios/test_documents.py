@@ -65,8 +65,9 @@ def shell(line: str, environment: dict[str, str], folder: Path = ROOT) -> str:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service on its default market, with some outcomes already."""
-    with running_service(tmp_path_factory.mktemp("documents"), QT_MARKET="simulated") as running:
+    """A service on its default market, with some outcomes already; hourly, so that it soon has reached now."""
+    folder = tmp_path_factory.mktemp("documents")
+    with running_service(folder, QT_MARKET="simulated", QT_TIMEFRAME="1h") as running:
         for _ in range(LONGEST_WAIT_SECONDS):
             if running.ok("GET", "/ai/status")["samples"]["outcome_known"] >= ENOUGH_OUTCOMES:
                 break

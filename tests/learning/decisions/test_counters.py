@@ -324,4 +324,4 @@ class TestCalls(Calls.TestCase):
 class TestManyCalls(Calls.TestCase):
     """Many."""
 
-    settings = _histories(40)
+    settings = _histories(25)
