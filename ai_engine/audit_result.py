@@ -85,7 +85,7 @@ def _overlap(rows: Rows) -> int:
 def _share_interval(hits: int, count: int) -> list[float]:
     """Wilson's 95 % interval of a share: every world has coins of its own."""
     found = wilson(hits, count)
-    return [max(found.low, 0.0), min(found.high, 1.0)]
+    return [found.low, found.high]
 
 
 def _mean_accuracy(placebos: Sequence[Judgement]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.learning.evidence.drift import drift_of
@@ -10,7 +9,7 @@ from backend.learning.evidence.live_truth import show_model
 from backend.learning.evidence.since_activation import read_live_rows
 from backend.learning.evidence.skill import judge_skill
 from backend.learning.versions.advice import what_now
-from backend.learning.versions.find import find_version
+from backend.learning.versions.find import active_id, find_version
 from backend.learning.versions.serving import Serving
 from backend.models import AIModelVersion
 from backend.operations.alarms import open_alarms
@@ -33,7 +32,7 @@ def version_page(
         **told,
         "what_now": _take_back(against, version.strategy)
         if against
-        else what_now(version, _active_id(session, version)),
+        else what_now(version, active_id(session, version.strategy)),
         "live": {**told["live"], "skill": skill.as_dict(), "drift": drift},
     }
 
@@ -50,8 +49,3 @@ def _take_back(against: list[str], strategy: str) -> str:
         f"Take it back ({', '.join(against)}): qt rollback {where}, or qt deactivate {where} where the version"
         " before was no better. Then retrain, and read the report before you activate."
     )
-
-
-def _active_id(session: Session, version: AIModelVersion) -> str | None:
-    row = AIModelVersion
-    return session.scalar(select(row.version_id).where(row.strategy == version.strategy, row.is_active))

@@ -11,7 +11,7 @@ from backend.clock import Clock
 from backend.errors import ConflictError, InvalidInputError
 from backend.learning.decisions.strategies import get_strategy
 from backend.learning.versions import gate, news, shadow
-from backend.learning.versions.find import locked, look_up
+from backend.learning.versions.find import active_id, locked, look_up
 from backend.learning.versions.service import VersionService, lock_and_recheck, prove
 from backend.models import Activation, AIModelVersion, Strategy
 from backend.operations import audit
@@ -95,7 +95,7 @@ def _activate(session: Session, proved: AIModelVersion, change: _Change, service
         answer = _answer(version, _version_before(history, version.version_id), change, unmet)
         return {**answer, "message": ACTIVE_ALREADY.format(version.version_id), "changed": False}
     # Under the lock: another version may have been activated since the file was proved.
-    unmet = gate.never_met(version, _active_id(session, version.strategy))
+    unmet = gate.never_met(version, active_id(session, version.strategy))
     gate.check(version, mode=service.settings.activation_gate, force=change.force, unmet=unmet)
     previous = _switch(session, change.strategy, version, clock)
     session.add(
@@ -149,22 +149,17 @@ def _history(session: Session, strategy: str) -> list[Activation]:
     return list(session.scalars(query.order_by(Activation.id.desc())))
 
 
-def _active_id(session: Session, strategy: str) -> str | None:
-    query = select(AIModelVersion.version_id).where(AIModelVersion.strategy == strategy, AIModelVersion.is_active)
-    return session.scalar(query)
-
-
 def _version_before(history: list[Activation], current: str | None) -> str | None:
     return next((entry.version_id for entry in history if entry.version_id not in (None, current)), None)
 
 
 def version_before(session: Session, strategy: str) -> str | None:
     """The version that a rollback would make decide."""
-    return _version_before(_history(session, strategy), _active_id(session, strategy))
+    return _version_before(_history(session, strategy), active_id(session, strategy))
 
 
 def _check_active(session: Session, strategy: str, wanted: str | None) -> None:
-    if wanted is not None and _active_id(session, strategy) != wanted:
+    if wanted is not None and active_id(session, strategy) != wanted:
         raise _changed_meanwhile(strategy)
 
 
@@ -188,7 +183,7 @@ def _rollback_target(session: Session, name: str, settings: Settings) -> str:
 
 def _switch(session: Session, strategy: str, version: AIModelVersion | None, clock: Clock) -> str | None:
     """Move the active mark; the version that had it."""
-    previous = _active_id(session, strategy)
+    previous = active_id(session, strategy)
     now = clock()
     session.execute(
         update(AIModelVersion)

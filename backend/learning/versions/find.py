@@ -1,4 +1,4 @@
-"""A version by its id, and the lock under which the versions of a strategy change."""
+"""A version by its id, the one that decides, and the lock under which the versions of a strategy change."""
 
 import difflib
 
@@ -37,6 +37,12 @@ def find_version(session: Session, version_id: str, strategy: str | None = None)
             strategy=version.strategy,
         )
     return version
+
+
+def active_id(session: Session, strategy: str) -> str | None:
+    """The version that decides; None where none does."""
+    row = AIModelVersion
+    return session.scalar(select(row.version_id).where(row.strategy == strategy, row.is_active))
 
 
 def locked(session: Session, strategy: str) -> Strategy:

@@ -15,7 +15,7 @@ from backend.clock import Clock
 from backend.database import Database
 from backend.learning.versions import news, shadow
 from backend.learning.versions.advice import what_now
-from backend.learning.versions.find import locked
+from backend.learning.versions.find import active_id, locked
 from backend.learning.versions.past import learned_until
 from backend.learning.versions.store import ArtifactStore, NameTakenError
 from backend.models import AIModelVersion, FeatureSchema, JobRun
@@ -121,24 +121,19 @@ def record(session: Session, publication: Publication, version_id: str, now: dat
         detail={"run_id": publication.run_id, "verdict": version.verdict, "sha256": trained.sha256},
     )
     news.training_finished(session, version, run_id=publication.run_id, actor=publication.actor, at=now)
-    answer = success(version, publication.run_id, _active_id(session, version.strategy))
+    answer = success(version, publication.run_id, active_id(session, version.strategy))
     runs.finish(session, publication.run_id, now, "success", {k: v for k, v in answer.items() if k != "report"})
     return answer
 
 
 def _as_things_stand(session: Session, strategy: str, report: dict[str, Any]) -> dict[str, Any]:
     """The report, which recommends nothing over a version that was activated since the training began."""
-    active = _active_id(session, strategy)
+    active = active_id(session, strategy)
     compared_with = (report["comparison"] or {}).get("champion")
     if not report["recommended"] or active in (None, compared_with):
         return report
     reason = f"{active} was activated during the training and was not compared with"
     return report | {"recommended": False, "recommendation_reasons": [*report["recommendation_reasons"], reason]}
-
-
-def _active_id(session: Session, strategy: str) -> str | None:
-    row = AIModelVersion
-    return session.scalar(select(row.version_id).where(row.strategy == strategy, row.is_active))
 
 
 ANSWERED = (
