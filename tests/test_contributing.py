@@ -50,6 +50,7 @@ def insert(file: Path, before: str, text: str) -> None:
     file.write_text(f"{head}{text}{found}{tail}", encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_feature_added_as_the_list_says_passes_its_check(project: Path) -> None:
     (code,) = GUIDE.marked("a feature")
     (oracle,) = GUIDE.marked("an oracle")
@@ -78,6 +79,7 @@ STEPS_OF_AN_ALARM = (
 )
 
 
+@pytest.mark.slow
 def test_a_code_without_meaning_finding_and_paragraph_fails_each_of_its_checks(project: Path) -> None:
     codes = project / "backend" / "operations" / "codes.py"
     untouched = codes.read_text(encoding="utf-8")

@@ -212,6 +212,7 @@ def test_what_follows_a_night_lies_between_it_and_the_next(found: list[tuple[Nig
     assert found[1][0].report["e_value"] is not None
 
 
+@pytest.mark.slow
 def test_a_signal_is_found_recommended_and_traded() -> None:
     longer = replace(FEW, until="2024-03-21")
     found = list(imitate(rows(signal=0.75, days=80), longer, cost=COST))

@@ -167,6 +167,7 @@ with open_client(settings_in(Path(sys.argv[1])), utc_now) as client:
 """
 
 
+@pytest.mark.slow
 def test_what_the_first_forecast_needs_is_loaded_once_the_service_is_ready(tmp_path: Path) -> None:
     asked = [sys.executable, "-c", WARM, str(tmp_path)]
 
@@ -263,6 +264,7 @@ def trained_and_activated(client: TestClient, seed: int, count: int) -> str:
     return version_id
 
 
+@pytest.mark.slow
 def test_ready_says_degraded_while_an_earlier_version_stands_in(tmp_path: Path) -> None:
     with open_client(settings_in(tmp_path), lambda: NOW) as client:
         versions = [trained_and_activated(client, seed, count) for seed, count in ((1, 120), (2, 20))]
@@ -290,6 +292,7 @@ def test_ready_says_degraded_while_the_trader_cannot_store_what_it_decides(tmp_p
     assert (after.status_code, after.json()) == (200, {"status": "ok", "reasons": []})
 
 
+@pytest.mark.slow
 def test_the_doctor_looks_at_the_files_themselves_and_not_at_what_memory_holds(tmp_path: Path) -> None:
     def findings() -> dict[str, Any]:
         return {finding["code"]: finding for finding in client.get("/ai/doctor").json()["findings"]}

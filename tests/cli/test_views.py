@@ -188,6 +188,7 @@ def test_the_most_dispensable_column_goes_first_and_a_needed_one_never() -> None
     assert list(fitting([row], columns, 3)) == ["a"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="this system has no pseudo terminals")
 def test_on_a_terminal_of_80_columns_no_line_is_longer(migrated: Any, environ: dict[str, str]) -> None:
     import fcntl

@@ -69,6 +69,7 @@ def test_kraken_s_failures_are_waited_for_as_well(stage: Stage) -> None:
     assert [set(round_.candles) for round_ in rounds] == [set(SYMBOLS)] * len(rounds)
 
 
+@pytest.mark.slow
 def test_the_first_request_of_every_exchange_goes_to_the_address_given_and_its_refusal_is_understood() -> None:
     """Nothing leaves this machine, and whatever an exchange's code makes of a 404 becomes an error that we know."""
     needs_key = set()

@@ -22,6 +22,8 @@ from tests.market import exchange_server as faults
 from tests.market.exchange_server import FAULTS, LocalExchange
 from tests.scenarios.live_market import BEGIN, MINUTE, SYMBOLS, LiveMarket
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., LiveMarket]
 HOUR = 60
 SEEDS = {"1m": 20, "5m": 3}
@@ -55,7 +57,7 @@ def minute(count: float) -> datetime:
 # --- An hour of faults that pass, and two restarts ---
 
 
-@pytest.fixture(scope="module", params=["1m", pytest.param("5m", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["1m", "5m"])
 def timeframe(request: pytest.FixtureRequest) -> str:
     """The length of a candle."""
     return str(request.param)
@@ -181,12 +183,10 @@ def stormy(begin_run: Run) -> tuple[LiveMarket, Watch]:
     return run, watch
 
 
-@pytest.mark.slow
 def test_after_gaps_and_outages_too_the_books_are_the_exchanges_candles(stormy: tuple[LiveMarket, Watch]) -> None:
     assert_books_are_the_exchanges(stormy[0])
 
 
-@pytest.mark.slow
 def test_every_candle_is_decided_once_and_none_that_came_late(stormy: tuple[LiveMarket, Watch]) -> None:
     run, _ = stormy
     expected = []
@@ -201,7 +201,6 @@ def test_every_candle_is_decided_once_and_none_that_came_late(stormy: tuple[Live
     assert sorted((symbol, to_ms(moment(stamp))) for symbol, stamp in decided) == sorted(expected)
 
 
-@pytest.mark.slow
 def test_no_candle_is_used_before_it_closed_and_each_decision_saw_what_the_exchange_told_then(
     stormy: tuple[LiveMarket, Watch],
 ) -> None:
@@ -216,7 +215,6 @@ def test_no_candle_is_used_before_it_closed_and_each_decision_saw_what_the_excha
         np.testing.assert_array_equal(np.frombuffer(blob, dtype="<f4"), features, err_msg=f"{symbol} {stamp}")
 
 
-@pytest.mark.slow
 def test_nothing_is_ordered_or_entered_on_a_stale_feed(stormy: tuple[LiveMarket, Watch]) -> None:
     _, watch = stormy
     orders = [(at, decided) for at, _, kind, decided in watch.new if kind == "order"]
@@ -229,7 +227,6 @@ def test_nothing_is_ordered_or_entered_on_a_stale_feed(stormy: tuple[LiveMarket,
     assert not [at for at, *_ in watch.new if minute(OUTAGE[0] + 1) < at < minute(OUTAGE[1])]
 
 
-@pytest.mark.slow
 def test_an_order_that_waited_for_the_outage_to_end_was_cancelled(stormy: tuple[LiveMarket, Watch]) -> None:
     run, _ = stormy
     last = minute(OUTAGE[0]).replace(second=0)
@@ -239,7 +236,6 @@ def test_an_order_that_waited_for_the_outage_to_end_was_cancelled(stormy: tuple[
     assert set(waiting) == {("cancelled",)}
 
 
-@pytest.mark.slow
 def test_positions_were_left_during_the_outage_as_without_it(stormy: tuple[LiveMarket, Watch], begin_run: Run) -> None:
     run, _ = stormy
     entered_before, left_within = "entry_time < :begin", "exit_time between :begin and :end"
@@ -262,7 +258,6 @@ def test_positions_were_left_during_the_outage_as_without_it(stormy: tuple[LiveM
     assert run.rows(query, **span) == calm.rows(query, **span)
 
 
-@pytest.mark.slow
 def test_the_feed_was_stale_exactly_while_candles_were_overdue_and_so_was_its_alarm(
     stormy: tuple[LiveMarket, Watch],
 ) -> None:
@@ -277,7 +272,6 @@ def test_the_feed_was_stale_exactly_while_candles_were_overdue_and_so_was_its_al
     assert {(state == "stale", alarms) for _, state, alarms in watch.states} == {(False, 0), (True, 1)}
 
 
-@pytest.mark.slow
 def test_a_position_in_a_symbol_that_fell_silent_left_at_its_first_candle_after(
     stormy: tuple[LiveMarket, Watch],
 ) -> None:

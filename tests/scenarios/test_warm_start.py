@@ -84,6 +84,7 @@ def simulated(tmp_path: Path) -> Settings:
     )
 
 
+@pytest.mark.slow
 def test_a_trader_begins_with_a_learned_version_and_the_past_fades_as_it_trades(
     database: Database, simulated: Settings
 ) -> None:

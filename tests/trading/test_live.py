@@ -91,6 +91,7 @@ def test_a_stopped_trader_goes_on_where_it_was(desk: Desk, cold_desk: Desk) -> N
     assert desk.everything() == cold_desk.everything()
 
 
+@pytest.mark.slow
 def test_two_processes_trade_once(desk: Desk, cold_desk: Desk) -> None:
     slow = replace(desk.settings, market_speed=60.0)
 

@@ -156,6 +156,7 @@ class Interrupted(BaseException):
     """As Ctrl-C would."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [1, 3, 5, 8])
 def test_an_interrupted_replay_goes_on_where_it_was(uninterrupted: Desk, open_replay: OpenDesk, at: int) -> None:
     desk, calls = open_replay(), 0
@@ -182,6 +183,7 @@ class InterruptingStore(ArtifactStore):
         raise Interrupted(path, sha256, size)
 
 
+@pytest.mark.slow
 def test_interrupted_between_a_version_and_its_activation_it_activates_after_all(
     uninterrupted: Desk, open_replay: OpenDesk
 ) -> None:
@@ -196,6 +198,7 @@ def test_interrupted_between_a_version_and_its_activation_it_activates_after_all
     assert traded(desk) == traded(uninterrupted)
 
 
+@pytest.mark.slow
 def test_the_size_of_a_transaction_changes_nothing(uninterrupted: Desk, open_replay: OpenDesk) -> None:
     desk = open_replay()
 
@@ -205,6 +208,7 @@ def test_the_size_of_a_transaction_changes_nothing(uninterrupted: Desk, open_rep
     assert traded(desk) == traded(uninterrupted)
 
 
+@pytest.mark.slow
 def test_by_default_nothing_that_is_not_recommended_is_activated(open_replay: OpenDesk) -> None:
     desk = open_replay()
 
@@ -216,6 +220,7 @@ def test_by_default_nothing_that_is_not_recommended_is_activated(open_replay: Op
     assert desk.rows("select count(*) from activations") == [(0,)]
 
 
+@pytest.mark.slow
 def test_a_person_may_activate_between_two_replays_and_none_leaves_that_alone(
     open_replay: OpenDesk, files: Path
 ) -> None:
@@ -236,6 +241,7 @@ def test_a_person_may_activate_between_two_replays_and_none_leaves_that_alone(
     assert sum(used.values()) == used[chosen]
 
 
+@pytest.mark.slow
 def test_progress_reaches_the_end_and_names_the_nights(open_replay: OpenDesk) -> None:
     desk, told = open_replay(), []
 

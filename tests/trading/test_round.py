@@ -88,6 +88,7 @@ def test_a_decision_nobody_traded_gets_its_counterfactual_and_a_traded_one_its_t
     assert overdue == [(0,)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [False, True], ids=["cold start", "a model"])
 def test_chunks_single_rounds_and_restarts_leave_exactly_the_same(
     files: Path, open_desk: OpenDesk, cold_desk: Desk, model_desk: Desk, model: bool
@@ -257,6 +258,7 @@ def test_with_execution_disabled_signals_are_stored_and_nothing_is_ordered(files
     ]
 
 
+@pytest.mark.slow
 def test_some_holds_are_traded_to_explore_the_same_ones_in_every_run(files: Path, open_desk: OpenDesk) -> None:
     desk, again, other = (
         open_desk(exploration_rate=0.5),

@@ -84,6 +84,7 @@ def killed_at(house: House, step: str) -> None:
     assert child.exitcode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["training", "half written", "before the row"])
 def test_a_kill_before_the_row_leaves_neither_row_nor_file(house: House, step: str) -> None:
     house.plant(Planted())
@@ -102,6 +103,7 @@ def test_a_kill_before_the_row_leaves_neither_row_nor_file(house: House, step: s
     assert house.train()["status"] == "success"
 
 
+@pytest.mark.slow
 def test_a_kill_after_the_row_keeps_a_whole_version(house: House) -> None:
     house.plant(Planted())
     killed_at(house, "after the row")
