@@ -4,6 +4,14 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import settings
+
+
+def pytest_configure() -> None:
+    """Let properties that ask for no number of examples try fewer, unless the long proofs run too."""
+    if "slow" not in _required():
+        settings.register_profile("quick", max_examples=30)
+        settings.load_profile("quick")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

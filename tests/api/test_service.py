@@ -213,6 +213,7 @@ def test_a_model_folder_that_cannot_be_used_is_refused_at_the_start(tmp_path: Pa
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to stop a process by")
 @pytest.mark.parametrize("service", ["off"], indirect=True)
 def test_a_run_in_progress_is_closed_as_lost_when_the_service_is_stopped(service: Service, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ def candles(tmp_path: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyP
     return path
 
 
+@pytest.mark.slow
 def test_it_says_what_came_of_it_and_a_second_run_adds_nothing(qt: Any, candles: Path) -> None:
     first = qt("replay", candles, "--activate", "newest", "--json").json
     shown = qt("replay", candles, "--activate", "newest")

@@ -49,7 +49,8 @@ class Reader:
         assert self.books.setdefault((symbol, opened), bar) == bar
 
 
-@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
 def test_books_are_the_exchange_s_after_two_hours_of_every_fault_with_gaps_jumps_and_restarts(seed: int) -> None:
     with Stage() as stage:
         exchange = stage.exchange

@@ -336,6 +336,7 @@ def test_volume_that_leans_one_way_adds_a_little(years: dict[str, Candles]) -> N
         assert forward_accuracy(candles, momentum) < both < 0.58
 
 
+@pytest.mark.slow
 def test_not_even_the_latent_drift_itself_foretells_more_than_a_weak_signal() -> None:
     feed = SimulatedMarket(SYMBOLS, "5m", now=at(NOW))
     first = to_ms(NOW) // LENGTH // 288 - 700

@@ -183,6 +183,7 @@ def test_a_receiver_that_stumbles_gets_it_again_a_little_later(office: Office) -
     assert (office.states(), last_errors(office)) == (["sent"], [None])
 
 
+@pytest.mark.slow
 def test_attempts_end(office: Office) -> None:
     deliverer = deliverer_of(office, office.with_targets(webhook=True))
     office.receiver.answer(*[503] * 20)

@@ -61,6 +61,7 @@ def test_later_files_of_the_same_symbols_go_on_where_the_earlier_ended(desk: Des
     assert after[1] > before[1]
 
 
+@pytest.mark.slow
 def test_candles_of_two_strategies_do_not_mix(desk: Desk) -> None:
     desk.run()
     write_file(desk.folder, "AAAUSDT", random_bars(620, 77))

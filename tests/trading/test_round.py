@@ -141,6 +141,7 @@ class BreakingClock:
         return NOW
 
 
+@pytest.mark.slow
 def test_a_round_that_fails_leaves_nothing_and_can_be_taken_again(desk: Desk, cold_desk: Desk) -> None:
     clock = BreakingClock()
     trader = desk.trader(clock=clock)

@@ -153,6 +153,7 @@ def open_book() -> Iterator[Callable[[Desk], Book]]:
         book.close()
 
 
+@pytest.mark.slow
 def test_every_figure_of_a_replay_equals_independent_sql(
     files: Path, open_desk: OpenDesk, open_book: Callable[[Desk], Book]
 ) -> None:
@@ -166,6 +167,7 @@ def test_every_figure_of_a_replay_equals_independent_sql(
     check_everything(found, open_book(desk))
 
 
+@pytest.mark.slow
 def test_the_figures_of_one_strategy_leave_others_out(files: Path, open_desk: OpenDesk) -> None:
     desk = open_desk()
     desk.run()

@@ -67,6 +67,7 @@ def test_a_version_is_made_again_byte_for_byte(house: House) -> None:
     }
 
 
+@pytest.mark.slow
 def test_in_a_process_of_its_own_it_is_the_same_file(house: House) -> None:
     version = train(house)
     trainer = SubprocessTrainer()

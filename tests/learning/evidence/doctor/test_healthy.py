@@ -33,6 +33,7 @@ def looked_at(house: House) -> dict[str, Any]:
     return diagnose(facts, unwritable_because=unwritable(house.database))
 
 
+@pytest.mark.slow
 def test_nothing_is_wrong_in_the_first_days(database: Database, settings: Settings) -> None:
     house = House(database, settings)
     named: dict[int, list[str]] = {}
